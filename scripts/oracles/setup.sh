@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the Python environment of spring 2023 that writes and checks the test data.
 # Usage: scripts/oracles/setup.sh VENV_DIR
-# A finished environment holds the file VENV_DIR/READY. About 5 GB and a minute or two.
+# A finished environment holds the file VENV_DIR/READY. About 3.5 GB and a minute or two.
 set -eu
 
 if [ $# -ne 1 ]; then
