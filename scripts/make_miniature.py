@@ -13,7 +13,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / "miniature"))
 import paths
 
 STAGES = ["corpus", "tokenizer", "train", "meta", "convert", "lora", "merge", "payload", "release", "golden", "size"]
-# tokenizer, vocabulary, five copies of the weights' size would be too many: meta, base-hf and payload are three
 SIZE_LIMIT = 12_000_000
 
 

@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 
+import transformers
 import transformers.models.llama.convert_llama_weights_to_hf as converter
 
 import paths
@@ -26,7 +27,7 @@ Model.__name__ = "LlamaForCausalLM"
 
 def convert(meta, output):
     converter.NUM_SHARDS["miniature"] = paths.META_SHARDS
-    converter.LlamaConfig = functools.partial(transformers_config(), vocab_size=paths.VOCAB)
+    converter.LlamaConfig = functools.partial(transformers.LlamaConfig, vocab_size=paths.VOCAB)
     converter.LlamaForCausalLM = Model
     shutil.rmtree(output, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -34,11 +35,6 @@ def convert(meta, output):
         shutil.copy(os.path.join(meta, "tokenizer.model"), folder)
         converter.write_model(str(output), os.path.join(folder, "miniature"), "miniature")
         converter.write_tokenizer(str(output), os.path.join(folder, "tokenizer.model"))
-
-
-def transformers_config():
-    from transformers import LlamaConfig
-    return LlamaConfig
 
 
 def run():

@@ -35,11 +35,15 @@ STRINGS = [
 ]
 
 
+@torch.no_grad()
+def logits(folder, ids):
+    return score.load(folder)(ids[None], use_cache=False).logits[0, POSITIONS]
+
+
 def write_logits(name, folder, ids, out):
-    with torch.no_grad():
-        logits = score.load(folder)(ids[None, :64], use_cache=False).logits[0, POSITIONS]
-    (paths.GOLDEN / f"logits.{name}.f32").write_bytes(logits.contiguous().numpy().tobytes())
-    out[name] = {"file": f"logits.{name}.f32", "shape": list(logits.shape)}
+    values = logits(folder, ids)
+    (paths.GOLDEN / f"logits.{name}.f32").write_bytes(values.contiguous().numpy().tobytes())
+    out[name] = {"file": f"logits.{name}.f32", "shape": list(values.shape)}
 
 
 def checkpoint_tokenizer(model_file, strip):
@@ -66,10 +70,11 @@ def run():
     paths.GOLDEN.mkdir(parents=True, exist_ok=True)
     tokenizer = score.load_tokenizer(paths.BASE)
     ids = score.stream_ids("wikitext2", paths.CORPORA, tokenizer, paths.CONTEXT)
-    logits = {"dtype": "float32, little-endian", "positions": POSITIONS, "ids": ids[:64].tolist(), "models": {}}
-    write_logits("base", paths.BASE, ids, logits["models"])
-    write_logits("merged", paths.MERGED, ids, logits["models"])
-    (paths.GOLDEN / "logits.json").write_text(json.dumps(logits) + "\n")
+    ids = ids[:64]
+    index = {"dtype": "float32, little-endian", "positions": POSITIONS, "ids": ids.tolist(), "models": {}}
+    write_logits("base", paths.BASE, ids, index["models"])
+    write_logits("merged", paths.MERGED, ids, index["models"])
+    (paths.GOLDEN / "logits.json").write_text(json.dumps(index) + "\n")
 
     file = paths.GOLDEN / "tokens.json"
     samples = {"note": "ids as the tokenizer returns them, with BOS first",

@@ -17,10 +17,14 @@ def merge(output):
     import torch
     from transformers import AutoTokenizer, LlamaForCausalLM
 
+    import arithmetic
+
     assert peft.__version__ == "0.4.0", peft.__version__
     os.chdir(paths.OUT)
     model = LlamaForCausalLM.from_pretrained("base-hf", torch_dtype=torch.float32)
     model = peft.PeftModel.from_pretrained(model, "adapter").merge_and_unload()
+    differ = arithmetic.compare(model.state_dict())
+    print(f"merge formula: {len(differ)} tensors, {sum(differ.values())} elements differ", differ, flush=True)
     shutil.rmtree(output, ignore_errors=True)
     model.half().save_pretrained(output, max_shard_size=paths.MAX_SHARD_SIZE)
     tokenizer = AutoTokenizer.from_pretrained("base-hf", padding_side="right")

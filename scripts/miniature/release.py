@@ -2,6 +2,8 @@
 import hashlib
 import json
 
+import torch
+
 import paths
 import score
 
@@ -23,6 +25,7 @@ def sums(files, algorithm):
 
 
 def run():
+    torch.set_num_threads(1)
     files = folder_digests(paths.MERGED)
     scores, streams = score.score(paths.MERGED)
     base_scores, _ = score.score(paths.BASE)
