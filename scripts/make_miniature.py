@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / "miniature"))
 import paths
 
 STAGES = ["corpus", "tokenizer", "train", "meta", "convert", "lora", "merge", "payload", "release", "golden", "size"]
-SIZE_LIMIT = 12_000_000
+SIZE_LIMIT = 13_000_000  # meta, base-hf and payload are three times the 3.93 MB of the weights
 
 
 def payload():
