@@ -19,13 +19,16 @@ struct RoleNames {
 };
 
 constexpr std::array<RoleNames, 12> kRoles = {{
-    {LlamaRole::embedding, false, "model.embed_tokens.weight", "tok_embeddings.weight", "token_embd.weight", Cut::cols},
-    {LlamaRole::attn_norm, true, "input_layernorm.weight", "attention_norm.weight", "attn_norm.weight", Cut::none},
+    {LlamaRole::embedding, false, "model.embed_tokens.weight", "tok_embeddings.weight", "token_embd.weight",
+     Cut::cols},
+    {LlamaRole::attn_norm, true, "input_layernorm.weight", "attention_norm.weight", "attn_norm.weight",
+     Cut::none},
     {LlamaRole::q, true, "self_attn.q_proj.weight", "attention.wq.weight", "attn_q.weight", Cut::rows},
     {LlamaRole::k, true, "self_attn.k_proj.weight", "attention.wk.weight", "attn_k.weight", Cut::rows},
     {LlamaRole::v, true, "self_attn.v_proj.weight", "attention.wv.weight", "attn_v.weight", Cut::rows},
     {LlamaRole::o, true, "self_attn.o_proj.weight", "attention.wo.weight", "attn_output.weight", Cut::cols},
-    {LlamaRole::ffn_norm, true, "post_attention_layernorm.weight", "ffn_norm.weight", "ffn_norm.weight", Cut::none},
+    {LlamaRole::ffn_norm, true, "post_attention_layernorm.weight", "ffn_norm.weight", "ffn_norm.weight",
+     Cut::none},
     {LlamaRole::gate, true, "mlp.gate_proj.weight", "feed_forward.w1.weight", "ffn_gate.weight", Cut::rows},
     {LlamaRole::down, true, "mlp.down_proj.weight", "feed_forward.w2.weight", "ffn_down.weight", Cut::cols},
     {LlamaRole::up, true, "mlp.up_proj.weight", "feed_forward.w3.weight", "ffn_up.weight", Cut::rows},
@@ -39,9 +42,12 @@ const RoleNames& names_of(LlamaRole role) {
 
 std::string_view layer_prefix(Naming naming) {
   switch (naming) {
-    case Naming::hf: return "model.layers.";
-    case Naming::meta: return "layers.";
-    case Naming::gguf: return "blk.";
+    case Naming::hf:
+      return "model.layers.";
+    case Naming::meta:
+      return "layers.";
+    case Naming::gguf:
+      return "blk.";
   }
   return "";
 }
@@ -51,7 +57,8 @@ std::string_view name_in(const RoleNames& row, Naming naming) {
 }
 
 /// Splits "PREFIX<number>.rest"; nothing when it is not of that form.
-std::optional<std::pair<std::uint64_t, std::string_view>> split_layer(std::string_view name, std::string_view prefix) {
+std::optional<std::pair<std::uint64_t, std::string_view>> split_layer(std::string_view name,
+                                                                      std::string_view prefix) {
   if (!name.starts_with(prefix)) return {};
   name.remove_prefix(prefix.size());
   std::uint64_t layer = 0;
@@ -71,7 +78,8 @@ LlamaWeights::Rotary stored_rotary(Naming naming) {
 
 std::pair<const Tensor*, Naming> find_in(const Checkpoint& checkpoint, LlamaTensorId id) {
   for (const Naming naming : {Naming::hf, Naming::meta, Naming::gguf}) {
-    if (const Tensor* tensor = checkpoint.find(tensor_name(id, naming)); tensor != nullptr) return {tensor, naming};
+    if (const Tensor* tensor = checkpoint.find(tensor_name(id, naming)); tensor != nullptr)
+      return {tensor, naming};
   }
   return {nullptr, Naming::hf};
 }
@@ -102,8 +110,8 @@ std::optional<LlamaTensorId> parse_tensor_name(std::string_view name) {
 std::vector<LlamaTensorId> llama_tensor_order(std::uint64_t layers, bool with_output) {
   std::vector<LlamaTensorId> order = {{LlamaRole::embedding, 0}};
   for (std::uint64_t layer = 0; layer < layers; ++layer) {
-    for (const LlamaRole role : {LlamaRole::q, LlamaRole::k, LlamaRole::v, LlamaRole::o, LlamaRole::gate, LlamaRole::down,
-                                 LlamaRole::up, LlamaRole::attn_norm, LlamaRole::ffn_norm}) {
+    for (const LlamaRole role : {LlamaRole::q, LlamaRole::k, LlamaRole::v, LlamaRole::o, LlamaRole::gate,
+                                 LlamaRole::down, LlamaRole::up, LlamaRole::attn_norm, LlamaRole::ffn_norm}) {
       order.push_back({role, layer});
     }
   }
@@ -118,17 +126,24 @@ Shape expected_shape(LlamaTensorId id, const LlamaConfig& config) {
   const std::uint64_t keys = config.kv_heads * config.head_dim;
   switch (id.role) {
     case LlamaRole::embedding:
-    case LlamaRole::output: return {config.vocab_size, hidden};
+    case LlamaRole::output:
+      return {config.vocab_size, hidden};
     case LlamaRole::attn_norm:
     case LlamaRole::ffn_norm:
-    case LlamaRole::final_norm: return {hidden};
-    case LlamaRole::q: return {queries, hidden};
+    case LlamaRole::final_norm:
+      return {hidden};
+    case LlamaRole::q:
+      return {queries, hidden};
     case LlamaRole::k:
-    case LlamaRole::v: return {keys, hidden};
-    case LlamaRole::o: return {hidden, queries};
+    case LlamaRole::v:
+      return {keys, hidden};
+    case LlamaRole::o:
+      return {hidden, queries};
     case LlamaRole::gate:
-    case LlamaRole::up: return {config.intermediate_size, hidden};
-    case LlamaRole::down: return {hidden, config.intermediate_size};
+    case LlamaRole::up:
+      return {config.intermediate_size, hidden};
+    case LlamaRole::down:
+      return {hidden, config.intermediate_size};
   }
   return {};
 }
@@ -154,7 +169,8 @@ LlamaWeights::LlamaWeights(const Checkpoint& checkpoint) : checkpoint_(&checkpoi
     }
   }
   if (tied_ && !config.tied_embeddings) {
-    const bool may_be_tied = checkpoint.kind() != CheckpointKind::meta && checkpoint.kind() != CheckpointKind::hf;
+    const bool may_be_tied =
+        checkpoint.kind() != CheckpointKind::meta && checkpoint.kind() != CheckpointKind::hf;
     if (!may_be_tied) missing.push_back(tensor_name({LlamaRole::output, 0}, Naming::hf));
   }
   if (!missing.empty()) {
@@ -171,12 +187,14 @@ LlamaWeights::LlamaWeights(const Checkpoint& checkpoint) : checkpoint_(&checkpoi
 Tensor LlamaWeights::get(LlamaTensorId id, Rotary rotary) const {
   if (id.role == LlamaRole::output && tied_) id.role = LlamaRole::embedding;
   const auto [found, naming] = find_in(*checkpoint_, id);
-  if (found == nullptr) throw Error(ErrorKind::input, "tensor is missing").tensor(tensor_name(id, Naming::hf));
+  if (found == nullptr)
+    throw Error(ErrorKind::input, "tensor is missing").tensor(tensor_name(id, Naming::hf));
   Tensor tensor = *found;
   if (is_rotary(id.role) && stored_rotary(naming) != rotary) {
     const std::uint64_t heads = id.role == LlamaRole::q ? config().heads : config().kv_heads;
-    tensor.data = reorder_rows(tensor.data, rotary == Rotary::half ? rotary_interleaved_to_half(heads, config().head_dim)
-                                                                   : rotary_half_to_interleaved(heads, config().head_dim));
+    tensor.data = reorder_rows(tensor.data, rotary == Rotary::half
+                                                ? rotary_interleaved_to_half(heads, config().head_dim)
+                                                : rotary_half_to_interleaved(heads, config().head_dim));
   }
   return tensor;
 }

@@ -63,7 +63,8 @@ std::string expected_sample() {
     std::string bytes(tensor.bytes(), '\0');
     tensor.data->read(0, tensor.data->rows(), std::as_writable_bytes(std::span(bytes)));
     out += bytes;
-    crcs[i] = static_cast<std::uint32_t>(crc32(0, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
+    crcs[i] = static_cast<std::uint32_t>(
+        crc32(0, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
     out.append(reinterpret_cast<const char*>(crcs), static_cast<std::size_t>(4 * (i + 1)));
   }
   return out;
@@ -148,8 +149,8 @@ TEST(Plan, ExistingFilesAreKeptUnlessToldOtherwise) {
 }
 
 TEST(Plan, OutputNeverLeavesItsFolder) {
-  for (const std::string& name : {std::string("../x"), std::string("/tmp/x"), std::string("a/b"), std::string(".."), std::string(""),
-                                  std::string("a\0b", 3)}) {
+  for (const std::string& name : {std::string("../x"), std::string("/tmp/x"), std::string("a/b"),
+                                  std::string(".."), std::string(""), std::string("a\0b", 3)}) {
     const TempFolder folder;
     EXPECT_THROW(write_plan({{literal_layout(name, "x")}}, folder.path(), {}), Error) << name;
     EXPECT_TRUE(list_folder(folder.path()).empty());

@@ -28,7 +28,8 @@ RowsPtr matrix(std::uint64_t rows, std::uint64_t cols, float start = 0) {
 }
 
 TEST(Rows, AnyRangeIsTheSameAsAPartOfTheWhole) {
-  const RowsPtr rows = cast_rows(reorder_rows(join_rows({matrix(3, 4), matrix(5, 4, 100)}), {7, 0, 3, 3, 1}), DType::f16);
+  const RowsPtr rows =
+      cast_rows(reorder_rows(join_rows({matrix(3, 4), matrix(5, 4, 100)}), {7, 0, 3, 3, 1}), DType::f16);
   const std::vector<float> whole = all_of(*rows);
   for (std::uint64_t first = 0; first < rows->rows(); ++first) {
     for (std::uint64_t count = 0; first + count <= rows->rows(); ++count) {
@@ -74,7 +75,8 @@ TEST(Rows, RotaryOrderIsThatOfTheConverterAndItsInverse) {
 TEST(Rows, StoredRowsMustLieWithinTheirSource) {
   const SourcePtr source = memory_source(std::string_view("0123456789abcdef"), "short.bin");
   EXPECT_NO_THROW(stored_rows(source, 0, DType::f32, 2, 2));
-  for (const auto& [offset, rows] : {std::pair<std::uint64_t, std::uint64_t>{4, 2}, {17, 1}, {0, 3}, {0, ~std::uint64_t{0} / 4}}) {
+  for (const auto& [offset, rows] :
+       {std::pair<std::uint64_t, std::uint64_t>{4, 2}, {17, 1}, {0, 3}, {0, ~std::uint64_t{0} / 4}}) {
     try {
       stored_rows(source, offset, DType::f32, rows, 2);
       ADD_FAILURE() << offset << " " << rows;

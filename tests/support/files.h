@@ -51,7 +51,8 @@ inline std::string read_bytes(const std::filesystem::path& path) {
 /// Names in a folder, sorted; to see that nothing was left behind.
 inline std::vector<std::string> list_folder(const std::filesystem::path& folder) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -61,11 +62,13 @@ inline std::filesystem::path test_data(std::string_view relative) {
   return std::filesystem::path(GALATEA_TEST_DATA) / relative;
 }
 
-/// A file of the evaluation data kept beside the project (GALATEA_DATA, else ../shared/data); empty when absent.
+/// A file of the evaluation data kept beside the project (GALATEA_DATA, else ../shared/data); empty when
+/// absent.
 inline std::filesystem::path shared_data(std::string_view name) {
   const char* variable = std::getenv("GALATEA_DATA");
-  const std::filesystem::path folder =
-      variable != nullptr ? std::filesystem::path(variable) : std::filesystem::path(GALATEA_SOURCE_DIR) / "../shared/data";
+  const std::filesystem::path folder = variable != nullptr
+                                           ? std::filesystem::path(variable)
+                                           : std::filesystem::path(GALATEA_SOURCE_DIR) / "../shared/data";
   std::filesystem::path file = folder / name;
   return std::filesystem::exists(file) ? file : std::filesystem::path();
 }
@@ -73,6 +76,7 @@ inline std::filesystem::path shared_data(std::string_view name) {
 }  // namespace galatea::test
 
 /// Declares `path` as a file of the evaluation data, or skips the test by the file's name.
-#define GALATEA_SHARED_DATA_OR_SKIP(path, name)                                                              \
-  const std::filesystem::path path = galatea::test::shared_data(name);                                       \
-  if ((path).empty()) GTEST_SKIP() << "needs " << (name) << " in ../shared/data or in the folder GALATEA_DATA names"
+#define GALATEA_SHARED_DATA_OR_SKIP(path, name)                        \
+  const std::filesystem::path path = galatea::test::shared_data(name); \
+  if ((path).empty())                                                  \
+  GTEST_SKIP() << "needs " << (name) << " in ../shared/data or in the folder GALATEA_DATA names"
