@@ -360,16 +360,17 @@ class ScreenHelp : public CLI::FormatterBase {
   }
 };
 
-int usage_error(ScreenConsole& console, const CLI::App& app, const CLI::ParseError& error, int argc,
-                char** argv) {
-  Error shown(ErrorKind::usage, error.what());
+/// What the parser says, in words of ours where it knows less than we do.
+int usage_error(ScreenConsole& console, const CLI::App& app, const CLI::ParseError& error) {
   const auto chosen = app.get_subcommands();
-  const char* word = argc > 1 ? argv[1] : "";
-  if (chosen.empty() && word[0] != '\0' && word[0] != '-') {
-    shown = Error(ErrorKind::usage, "there is no command '" + printable(word) + "'");
-  } else if (chosen.empty() && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
-    shown = Error(ErrorKind::usage, "which command?");
+  const auto unknown = app.remaining(true);
+  std::string problem = error.what();
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !unknown.empty()) {
+    const bool command = chosen.empty() && !unknown.front().starts_with('-');
+    problem =
+        (command ? "there is no command '" : "unexpected argument '") + printable(unknown.front()) + "'";
   }
+  Error shown(ErrorKind::usage, problem);
   shown.remedy("galatea" + (chosen.empty() ? std::string() : " " + chosen.front()->get_name()) + " --help");
   return console.report(shown);
 }
@@ -381,7 +382,7 @@ int run(int argc, char** argv) {
                "galatea");
   app.formatter(std::make_shared<ScreenHelp>());
   app.fallthrough();  // before the subcommands, which inherit it: global options may follow the subcommand
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   bool json = false, quiet = false;
   int threads = 0;
   app.set_help_flag("-h,--help", "this text");
@@ -404,7 +405,7 @@ int run(int argc, char** argv) {
         std::any_of(argv, argv + argc, [](const char* a) { return std::strcmp(a, "--json") == 0; });
     const bool help = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
     ScreenConsole console(wants_json && !help, false);
-    if (!help) return usage_error(console, app, error, argc, argv);
+    if (!help) return usage_error(console, app, error);
     try {
       const bool version = dynamic_cast<const CLI::CallForVersion*>(&error) != nullptr;
       std::string text = version ? error.what() : app.help();
@@ -419,6 +420,7 @@ int run(int argc, char** argv) {
   if (threads > 0) omp_set_num_threads(threads);
   ScreenConsole console(json, quiet);
   try {
+    if (!action) throw Error(ErrorKind::usage, "which command?").remedy("galatea --help");
     const int code = action(console);
     console.finish();
     return code;
