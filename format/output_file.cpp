@@ -17,7 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
 
 /// Makes a rename durable. Some file systems refuse to sync a folder; nothing can be done about that.
 void sync_folder(const fs::path& folder) {
@@ -32,7 +34,8 @@ void sync_folder(const fs::path& folder) {
 OutputFile::OutputFile(fs::path path, std::uint64_t size, bool overwrite) : path_(std::move(path)) {
   struct stat status {};
   if (::lstat(path_.c_str(), &status) == 0) {
-    if (S_ISDIR(status.st_mode)) throw Error(ErrorKind::usage, "a folder stands where a file is to be written").file(path_);
+    if (S_ISDIR(status.st_mode))
+      throw Error(ErrorKind::usage, "a folder stands where a file is to be written").file(path_);
     if (!overwrite) {
       throw Error(ErrorKind::usage, "the output file exists already")
           .file(path_)
@@ -40,15 +43,19 @@ OutputFile::OutputFile(fs::path path, std::uint64_t size, bool overwrite) : path
     }
   }
   partial_ = folder_of(path_) / ("." + path_.filename().string() + ".partial");
-  // A leftover of a killed run is of no use to this one; unlinking first also keeps a planted link from being followed.
+  // A leftover of a killed run is of no use to this one; unlinking first also keeps a planted link from being
+  // followed.
   ::unlink(partial_.c_str());
   fd_ = ::open(partial_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (fd_ < 0) {
     Error error = system_error(partial_, "create the output file", errno);
-    throw Error(ErrorKind::system, error.problem()).file(path_).remedy("check that the folder exists and may be written");
+    throw Error(ErrorKind::system, error.problem())
+        .file(path_)
+        .remedy("check that the folder exists and may be written");
   }
   int failure = 0;
-  if (size > 0 && ::fallocate(fd_, 0, 0, static_cast<off_t>(size)) != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
+  if (size > 0 && ::fallocate(fd_, 0, 0, static_cast<off_t>(size)) != 0 && errno != EOPNOTSUPP &&
+      errno != ENOSYS) {
     failure = errno;
   } else if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) {
     failure = errno;
@@ -81,7 +88,8 @@ void OutputFile::write(std::uint64_t offset, std::span<const std::byte> bytes) c
 
 void OutputFile::commit() {
   if (::fsync(fd_) != 0) throw system_error(path_, "flush the output file to disk", errno);
-  if (::rename(partial_.c_str(), path_.c_str()) != 0) throw system_error(path_, "rename the finished file", errno);
+  if (::rename(partial_.c_str(), path_.c_str()) != 0)
+    throw system_error(path_, "rename the finished file", errno);
   const int fd = std::exchange(fd_, -1);
   if (::close(fd) != 0) throw system_error(path_, "close the output file", errno);
   sync_folder(folder_of(path_));

@@ -58,11 +58,12 @@ bool needs_crcs(const FileLayout& layout) {
 }
 
 std::uint32_t crc_of(std::span<const std::byte> bytes) {
-  return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
+  return static_cast<std::uint32_t>(
+      crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
 }
 
-/// Produces every chunk of a layout. `place` gets pieces in any order and from any thread, `in_order` the same
-/// pieces in file order, one at a time.
+/// Produces every chunk of a layout. `place` gets pieces in any order and from any thread, `in_order` the
+/// same pieces in file order, one at a time.
 class Producer {
  public:
   using Place = std::function<void(std::uint64_t offset, std::span<const std::byte>)>;
@@ -118,7 +119,8 @@ class Producer {
 
   std::uint32_t produce(const Chunk& chunk, std::vector<std::byte>& buffer) const {
     if (progress_.stop_requested()) {
-      throw Error(ErrorKind::system, "interrupted").remedy("run the same command again; finished files are kept");
+      throw Error(ErrorKind::system, "interrupted")
+          .remedy("run the same command again; finished files are kept");
     }
     const auto* segment = std::get_if<TensorSegment>(chunk.segment);
     if (segment == nullptr) return 0;
@@ -141,7 +143,8 @@ class Producer {
     } else if (const auto* late = std::get_if<CrcSegment>(chunk.segment)) {
       buffer = late->make(crcs_);
       if (buffer.size() != chunk.size) {
-        throw Error(ErrorKind::system, "internal error: a late segment has another size than planned").file(layout_.name);
+        throw Error(ErrorKind::system, "internal error: a late segment has another size than planned")
+            .file(layout_.name);
       }
     }
     if (in_order_) in_order_(bytes_of(chunk, buffer));
@@ -179,8 +182,9 @@ WrittenFile write_one(const FileLayout& layout, const fs::path& path, const Writ
       for (Hasher& hasher : hashers) hasher.update(bytes);
     };
   }
-  Producer(layout, options, [&](std::uint64_t offset, std::span<const std::byte> bytes) { output.write(offset, bytes); },
-           hash)
+  Producer(
+      layout, options,
+      [&](std::uint64_t offset, std::span<const std::byte> bytes) { output.write(offset, bytes); }, hash)
       .run();
   for (Hasher& hasher : hashers) written.digests[hasher.kind()] = hasher.finish();
   if (layout.check) {
@@ -217,7 +221,8 @@ class ProgressScope {
 
 std::uint64_t FileLayout::size() const {
   std::uint64_t total = 0;
-  for (const Segment& segment : segments) total = checked_add(total, segment_size(segment, tensors), "file size");
+  for (const Segment& segment : segments)
+    total = checked_add(total, segment_size(segment, tensors), "file size");
   return total;
 }
 
@@ -252,7 +257,8 @@ std::vector<WrittenFile> write_plan(const Plan& plan, const fs::path& folder, co
   std::set<std::string_view> names;
   for (const FileLayout& file : plan.files) {
     require_plain_name(file.name);
-    if (!names.insert(file.name).second) throw Error(ErrorKind::input, "two output files have the same name").file(file.name);
+    if (!names.insert(file.name).second)
+      throw Error(ErrorKind::input, "two output files have the same name").file(file.name);
     if (!options.overwrite && fs::exists(folder / file.name)) {
       throw Error(ErrorKind::usage, "the output file exists already")
           .file(folder / file.name)
@@ -272,7 +278,9 @@ WrittenFile write_file(FileLayout layout, const fs::path& path, const WriteOptio
   layout.name = path.filename().string();
   require_plain_name(layout.name);
   if (!fs::is_directory(folder)) {
-    throw Error(ErrorKind::usage, "the folder of the output file does not exist").file(folder).remedy("make it first");
+    throw Error(ErrorKind::usage, "the folder of the output file does not exist")
+        .file(folder)
+        .remedy("make it first");
   }
   require_free_space(folder, layout.size());
   const ProgressScope scope(options, "writing " + path.string(), layout.size());
@@ -281,7 +289,9 @@ WrittenFile write_file(FileLayout layout, const fs::path& path, const WriteOptio
 
 void stream_layout(const FileLayout& layout, const WriteOptions& options,
                    const std::function<void(std::span<const std::byte>)>& sink) {
-  Producer(layout, options, [](std::uint64_t, std::span<const std::byte>) {}, sink).run();
+  Producer(
+      layout, options, [](std::uint64_t, std::span<const std::byte>) {}, sink)
+      .run();
 }
 
 }  // namespace galatea

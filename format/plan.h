@@ -4,7 +4,8 @@
 // A FileLayout is a file as a list of segments: literal bytes, the rows of a tensor, or bytes that follow
 // from the CRC-32s of the tensors before (zip). Formats make layouts from tensors (safetensors_layout,
 // torch_zip_layout, gguf_layout, literal_layout); `write_plan` produces row ranges on several threads, puts
-// them at their offsets in file order, hashes them in flight and renames each file into place when it is whole.
+// them at their offsets in file order, hashes them in flight and renames each file into place when it is
+// whole.
 //
 // Memory: at most `threads + 1` chunks of `chunk_bytes` (at least one row each), whatever the model's size.
 // Determinism: bytes depend on the plan alone, never on threads or chunk size.
@@ -80,18 +81,20 @@ struct WriteOptions {
   bool overwrite = false;  ///< else an existing file of the same name is an Error(usage)
   std::vector<HashKind> digests = {HashKind::sha256};  ///< taken in flight
   std::uint64_t chunk_bytes = std::uint64_t{4} << 20U;
-  int threads = 0;         ///< 0: as many as OpenMP would take
+  int threads = 0;  ///< 0: as many as OpenMP would take
   Progress* progress = nullptr;
 };
 
-/// Writes every file of the plan into `folder` (made if missing). Throws Error; see above for what is left then.
-/// Before the work: names checked, free disk space checked (Error(system) says how much is missing).
-std::vector<WrittenFile> write_plan(const Plan& plan, const std::filesystem::path& folder, const WriteOptions& options);
+/// Writes every file of the plan into `folder` (made if missing). Throws Error; see above for what is left
+/// then. Before the work: names checked, free disk space checked (Error(system) says how much is missing).
+std::vector<WrittenFile> write_plan(const Plan& plan, const std::filesystem::path& folder,
+                                    const WriteOptions& options);
 
 /// Writes a one-file plan to exactly `path`.
 WrittenFile write_file(FileLayout layout, const std::filesystem::path& path, const WriteOptions& options);
 
-/// The same bytes without a file: calls `sink` with consecutive pieces in file order, from one thread at a time.
+/// The same bytes without a file: calls `sink` with consecutive pieces in file order, from one thread at a
+/// time.
 void stream_layout(const FileLayout& layout, const WriteOptions& options,
                    const std::function<void(std::span<const std::byte>)>& sink);
 

@@ -38,8 +38,9 @@ class StridedRows final : public Rows {
     const std::uint64_t width = row_bytes() / cols();
     if (col_stride_ == 1) {
       for (std::uint64_t r = 0; r < count; ++r) {
-        source_->read((offset_ + (first + r) * row_stride_) * width,
-                      out.subspan(static_cast<std::size_t>(r * row_bytes()), static_cast<std::size_t>(row_bytes())));
+        source_->read(
+            (offset_ + (first + r) * row_stride_) * width,
+            out.subspan(static_cast<std::size_t>(r * row_bytes()), static_cast<std::size_t>(row_bytes())));
       }
       return;
     }
@@ -62,7 +63,8 @@ class StridedRows final : public Rows {
 
 class CastRows final : public Rows {
  public:
-  CastRows(RowsPtr source, DType type) : Rows(type, source->rows(), source->cols()), source_(std::move(source)) {}
+  CastRows(RowsPtr source, DType type)
+      : Rows(type, source->rows(), source->cols()), source_(std::move(source)) {}
   void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
     const auto elements = static_cast<std::size_t>(count * cols());
     if (type_info(source_->type()).quantized() || source_->type() == DType::f32) {
@@ -116,7 +118,8 @@ class JoinedCols final : public Rows {
       buffer.resize(static_cast<std::size_t>(count * width));
       part->read(first, count, buffer);
       for (std::uint64_t r = 0; r < count; ++r) {
-        std::memcpy(out.data() + r * row_bytes() + at, buffer.data() + r * width, static_cast<std::size_t>(width));
+        std::memcpy(out.data() + r * row_bytes() + at, buffer.data() + r * width,
+                    static_cast<std::size_t>(width));
       }
       at += width;
     }
@@ -142,11 +145,14 @@ class SlicedRows final : public Rows {
 class ReorderedRows final : public Rows {
  public:
   ReorderedRows(RowsPtr source, std::vector<std::uint32_t> order)
-      : Rows(source->type(), order.size(), source->cols()), source_(std::move(source)), order_(std::move(order)) {}
+      : Rows(source->type(), order.size(), source->cols()),
+        source_(std::move(source)),
+        order_(std::move(order)) {}
   void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
     for (std::uint64_t r = 0; r < count; ++r) {
-      source_->read(order_[static_cast<std::size_t>(first + r)], 1,
-                    out.subspan(static_cast<std::size_t>(r * row_bytes()), static_cast<std::size_t>(row_bytes())));
+      source_->read(
+          order_[static_cast<std::size_t>(first + r)], 1,
+          out.subspan(static_cast<std::size_t>(r * row_bytes()), static_cast<std::size_t>(row_bytes())));
     }
   }
 
@@ -161,7 +167,8 @@ void require(bool condition, const char* problem) {
 
 void require_alike(const std::vector<RowsPtr>& parts) {
   require(!parts.empty(), "there are no parts to join");
-  for (const RowsPtr& part : parts) require(part->type() == parts.front()->type(), "parts to join differ in type");
+  for (const RowsPtr& part : parts)
+    require(part->type() == parts.front()->type(), "parts to join differ in type");
 }
 
 }  // namespace
@@ -178,7 +185,8 @@ void Rows::read_f32(std::uint64_t first, std::uint64_t count, std::span<float> o
   }
   // Decoded in pieces, so that scratch memory stays small however many rows are asked for.
   constexpr std::uint64_t piece_bytes = 256U << 10U;
-  const std::uint64_t piece = std::clamp<std::uint64_t>(piece_bytes / std::max<std::uint64_t>(row_bytes_, 1), 1, std::max<std::uint64_t>(count, 1));
+  const std::uint64_t piece = std::clamp<std::uint64_t>(piece_bytes / std::max<std::uint64_t>(row_bytes_, 1),
+                                                        1, std::max<std::uint64_t>(count, 1));
   std::vector<std::byte> stored(static_cast<std::size_t>(piece * row_bytes_));
   for (std::uint64_t done = 0; done < count; done += piece) {
     const std::uint64_t here = std::min(piece, count - done);
@@ -188,15 +196,18 @@ void Rows::read_f32(std::uint64_t first, std::uint64_t count, std::span<float> o
   }
 }
 
-RowsPtr stored_rows(SourcePtr source, std::uint64_t offset, DType type, std::uint64_t rows, std::uint64_t cols) {
-  const std::uint64_t bytes = checked_mul(rows, type_info(type).bytes_for(cols), "the size of a tensor in bytes");
+RowsPtr stored_rows(SourcePtr source, std::uint64_t offset, DType type, std::uint64_t rows,
+                    std::uint64_t cols) {
+  const std::uint64_t bytes =
+      checked_mul(rows, type_info(type).bytes_for(cols), "the size of a tensor in bytes");
   return std::make_shared<StoredRows>(part_of(std::move(source), offset, bytes), type, rows, cols);
 }
 
-RowsPtr strided_rows(SourcePtr source, DType type, std::uint64_t offset, std::uint64_t rows, std::uint64_t cols,
-                     std::uint64_t row_stride, std::uint64_t col_stride) {
+RowsPtr strided_rows(SourcePtr source, DType type, std::uint64_t offset, std::uint64_t rows,
+                     std::uint64_t cols, std::uint64_t row_stride, std::uint64_t col_stride) {
   const TypeInfo& info = type_info(type);
-  if (info.quantized()) throw Error(ErrorKind::input, "a quantized tensor cannot be a strided view").file(source->name());
+  if (info.quantized())
+    throw Error(ErrorKind::input, "a quantized tensor cannot be a strided view").file(source->name());
   if (rows > 0 && cols > 0) {
     const char* what = "the extent of a strided tensor";
     std::uint64_t last = checked_add(offset, checked_mul(rows - 1, row_stride, what), what);
@@ -255,12 +266,14 @@ RowsPtr join_cols(std::vector<RowsPtr> parts) {
 }
 
 RowsPtr slice_rows(RowsPtr source, std::uint64_t first, std::uint64_t count) {
-  require(first <= source->rows() && count <= source->rows() - first, "a slice reaches past the rows of its tensor");
+  require(first <= source->rows() && count <= source->rows() - first,
+          "a slice reaches past the rows of its tensor");
   return std::make_shared<SlicedRows>(std::move(source), first, count);
 }
 
 RowsPtr reorder_rows(RowsPtr source, std::vector<std::uint32_t> order) {
-  for (const std::uint32_t row : order) require(row < source->rows(), "a row order names a row that does not exist");
+  for (const std::uint32_t row : order)
+    require(row < source->rows(), "a row order names a row that does not exist");
   return std::make_shared<ReorderedRows>(std::move(source), std::move(order));
 }
 

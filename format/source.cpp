@@ -29,7 +29,8 @@ class FileSource final : public ByteSource {
     }
     if (!S_ISREG(status.st_mode)) {
       ::close(fd_);
-      throw Error(ErrorKind::input, S_ISDIR(status.st_mode) ? "is a folder, not a file" : "is not a regular file")
+      throw Error(ErrorKind::input,
+                  S_ISDIR(status.st_mode) ? "is a folder, not a file" : "is not a regular file")
           .file(path);
     }
     size_ = static_cast<std::uint64_t>(status.st_size);
@@ -70,7 +71,8 @@ class FileSource final : public ByteSource {
 
 class MemorySource final : public ByteSource {
  public:
-  MemorySource(std::vector<std::byte> bytes, fs::path name) : bytes_(std::move(bytes)), name_(std::move(name)) {}
+  MemorySource(std::vector<std::byte> bytes, fs::path name)
+      : bytes_(std::move(bytes)), name_(std::move(name)) {}
   std::uint64_t size() const override { return bytes_.size(); }
   const fs::path& name() const override { return name_; }
   void read(std::uint64_t offset, std::span<std::byte> out) const override {
@@ -155,6 +157,8 @@ SourcePtr part_of(SourcePtr whole, std::uint64_t offset, std::uint64_t length) {
   return std::make_shared<PartSource>(std::move(whole), offset, length);
 }
 
-std::string read_text_file(const fs::path& path, std::uint64_t limit) { return open_file(path)->read_text(limit); }
+std::string read_text_file(const fs::path& path, std::uint64_t limit) {
+  return open_file(path)->read_text(limit);
+}
 
 }  // namespace galatea

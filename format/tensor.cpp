@@ -10,11 +10,14 @@ std::string to_string(const Shape& shape) {
   return out + "]";
 }
 
-std::uint64_t element_count(const Shape& shape) { return checked_product(shape, "the number of values of a tensor"); }
+std::uint64_t element_count(const Shape& shape) {
+  return checked_product(shape, "the number of values of a tensor");
+}
 
 MatrixShape matrix_shape(const Shape& shape, DType type) {
   const std::uint64_t elements = element_count(shape);
-  if (shape.size() < 2) return type_info(type).quantized() ? MatrixShape{1, elements} : MatrixShape{elements, 1};
+  if (shape.size() < 2)
+    return type_info(type).quantized() ? MatrixShape{1, elements} : MatrixShape{elements, 1};
   const std::uint64_t cols = shape.back();
   return {cols == 0 ? 0 : elements / cols, cols};
 }
