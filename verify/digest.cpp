@@ -13,10 +13,14 @@ namespace galatea {
 
 std::optional<HashKind> hash_kind_of_length(std::size_t hex_digits) {
   switch (hex_digits) {
-    case 32: return HashKind::md5;
-    case 40: return HashKind::sha1;
-    case 64: return HashKind::sha256;
-    default: return std::nullopt;
+    case 32:
+      return HashKind::md5;
+    case 40:
+      return HashKind::sha1;
+    case 64:
+      return HashKind::sha256;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -71,7 +75,8 @@ std::vector<Digests> digest_files(std::span<const DigestRequest> requests, Progr
   }
   std::vector<std::size_t> order(requests.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return sizes[a] > sizes[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return sizes[a] > sizes[b]; });
 
   std::vector<Digests> digests(requests.size());
   std::vector<std::exception_ptr> failures(requests.size());

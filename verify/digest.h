@@ -32,7 +32,8 @@ bool is_hex(std::string_view text);
 std::string lower_case(std::string_view text);
 
 /// The digests of all bytes of `source`, in one pass with one buffer of 1 MiB; calls progress.advance only.
-Digests digest_source(const ByteSource& source, std::span<const HashKind> kinds, Progress& progress = silent_progress());
+Digests digest_source(const ByteSource& source, std::span<const HashKind> kinds,
+                      Progress& progress = silent_progress());
 
 struct DigestRequest {
   std::filesystem::path path;
@@ -41,7 +42,7 @@ struct DigestRequest {
 
 /// The digests of each file, in the order of the requests. Files are read by `threads` threads (0: as many as
 /// OpenMP would take), the largest first. Throws the error of the first request that fails.
-std::vector<Digests> digest_files(std::span<const DigestRequest> requests, Progress& progress = silent_progress(),
-                                  int threads = 0);
+std::vector<Digests> digest_files(std::span<const DigestRequest> requests,
+                                  Progress& progress = silent_progress(), int threads = 0);
 
 }  // namespace galatea

@@ -29,10 +29,17 @@ std::optional<std::string> unescaped(std::string_view name) {
     }
     if (++i == name.size()) return std::nullopt;
     switch (name[i]) {
-      case '\\': out += '\\'; break;
-      case 'n': out += '\n'; break;
-      case 'r': out += '\r'; break;
-      default: return std::nullopt;
+      case '\\':
+        out += '\\';
+        break;
+      case 'n':
+        out += '\n';
+        break;
+      case 'r':
+        out += '\r';
+        break;
+      default:
+        return std::nullopt;
     }
   }
   return out;
@@ -50,11 +57,13 @@ std::optional<Line> parse_tag(std::string_view line) {
   if (escaped) line.remove_prefix(1);
   const std::size_t open = line.find('(');
   const std::size_t equals = line.rfind("= ");
-  if (open == std::string_view::npos || equals == std::string_view::npos || equals < open) return std::nullopt;
+  if (open == std::string_view::npos || equals == std::string_view::npos || equals < open)
+    return std::nullopt;
   const std::string_view digest = trimmed(line.substr(equals + 2));
   const std::string_view algorithm = trimmed(line.substr(0, open));
   std::string_view name = trimmed(line.substr(open + 1, equals - open - 1));
-  if (!name.ends_with(')') || algorithm.empty() || algorithm.size() > 16 || !is_hex(digest)) return std::nullopt;
+  if (!name.ends_with(')') || algorithm.empty() || algorithm.size() > 16 || !is_hex(digest))
+    return std::nullopt;
   name.remove_suffix(1);
   const auto kind = find_hash_kind(algorithm);
   if (!kind) {
@@ -85,7 +94,8 @@ std::optional<Line> parse_gnu(std::string_view line) {
 std::optional<Line> parse_sfv(std::string_view line) {
   line = trimmed(line);
   const std::size_t gap = line.find_last_of(" \t");
-  if (gap == std::string_view::npos || line.size() - gap - 1 < 8 || !is_hex(line.substr(gap + 1))) return std::nullopt;
+  if (gap == std::string_view::npos || line.size() - gap - 1 < 8 || !is_hex(line.substr(gap + 1)))
+    return std::nullopt;
   return Line{line.substr(gap + 1), std::string(trimmed(line.substr(0, gap))), std::nullopt};
 }
 
@@ -112,7 +122,9 @@ HashKind kind_of(const Line& line) {
 
 class Parser {
  public:
-  Parser(std::string_view text, const std::filesystem::path& source) : text_(text) { manifest_.source = source; }
+  Parser(std::string_view text, const std::filesystem::path& source) : text_(text) {
+    manifest_.source = source;
+  }
 
   Manifest run() {
     skip_byte_order_mark();
@@ -176,13 +188,16 @@ class Parser {
                  std::to_string(line_))
           .remedy("find out which line is right and remove the other");
     }
-    manifest_.notes.push_back("line " + std::to_string(line_) + " repeats line " + std::to_string(earlier.line));
+    if (++repeated_ <= 10) {  // a hostile list must not grow a note for each of its lines
+      manifest_.notes.push_back("line " + std::to_string(line_) + " repeats line " +
+                                std::to_string(earlier.line));
+    }
   }
 
   std::string_view text_;
   Manifest manifest_;
   std::map<std::pair<std::string, HashKind>, std::size_t> seen_;
-  std::size_t line_ = 0;
+  std::size_t line_ = 0, repeated_ = 0;
   bool crlf_ = false;
 };
 
@@ -229,7 +244,9 @@ Manifest parse_manifest(std::string_view text, const std::filesystem::path& sour
   return Parser(text, source).run();
 }
 
-Manifest read_manifest(const std::filesystem::path& path) { return parse_manifest(read_text_file(path), path); }
+Manifest read_manifest(const std::filesystem::path& path) {
+  return parse_manifest(read_text_file(path), path);
+}
 
 std::string write_manifest(std::span<const ManifestEntry> entries, ManifestForm form) {
   std::string out;

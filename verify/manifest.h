@@ -3,12 +3,12 @@
 //   <hex>  NAME                 md5sum, sha1sum, sha256sum in text mode, rhash, Meta's checklist.chk
 //   <hex> *NAME                 the same in binary mode
 //   \<hex>  NA\\ME              the same with \\ (and \n, \r) escaped in the name
-//   SHA256 (NAME) = <hex>       BSD tags, also of md5sum --tag and rhash --bsd; openssl dgst: SHA2-256(NAME)= <hex>
-//   NAME <hex>                  like SFV
-//   # ... or ; ...              comment; empty lines are skipped
+//   SHA256 (NAME) = <hex>       BSD tags, also of md5sum --tag and rhash --bsd; openssl dgst: SHA2-256(NAME)=
+//   <hex> NAME <hex>                  like SFV # ... or ; ...              comment; empty lines are skipped
 //
-// The algorithm follows from the number of hex digits (32 MD5, 40 SHA-1, 64 SHA-256). Names are relative to the
-// folder that is checked. Lines may end in CR LF. Lists written by Windows (a byte-order mark) are read too.
+// The algorithm follows from the number of hex digits (32 MD5, 40 SHA-1, 64 SHA-256). Names are relative to
+// the folder that is checked. Lines may end in CR LF. Lists written by Windows (a byte-order mark) are read
+// too.
 #pragma once
 
 #include <cstddef>
@@ -36,9 +36,9 @@ struct Manifest {
   std::vector<std::string> notes;      ///< what was tolerated: CR LF, repeated lines
 };
 
-/// Throws Error(input) with the line number when a line is none of the forms above, is longer than 8,192 bytes,
-/// names a file outside of the folder (absolute, ".."), has control characters, or contradicts an earlier
-/// line; and when there is no entry at all. `source` names the list in messages.
+/// Throws Error(input) with the line number when a line is none of the forms above, is longer than 8,192
+/// bytes, names a file outside of the folder (absolute, ".."), has control characters, or contradicts an
+/// earlier line; and when there is no entry at all. `source` names the list in messages.
 Manifest parse_manifest(std::string_view text, const std::filesystem::path& source);
 
 /// Reads at most 64 MiB.
@@ -50,8 +50,8 @@ enum class ManifestForm { gnu, bsd };
 /// per entry, LF. Throws Error(input) on a name that a list must not carry.
 std::string write_manifest(std::span<const ManifestEntry> entries, ManifestForm form);
 
-/// Throws Error(input) unless `name` is a relative path that stays inside its folder, without control characters
-/// and at most 4,096 bytes. Returns it without "./" and doubled slashes.
+/// Throws Error(input) unless `name` is a relative path that stays inside its folder, without control
+/// characters and at most 4,096 bytes. Returns it without "./" and doubled slashes.
 std::string checked_relative_name(std::string_view name);
 
 }  // namespace galatea

@@ -17,7 +17,8 @@ namespace {
 using nlohmann::json;
 
 Error bad_field(const char* field, const char* expected) {
-  Error error(ErrorKind::input, std::string("release description: field \"") + field + "\" is not as it should be");
+  Error error(ErrorKind::input,
+              std::string("release description: field \"") + field + "\" is not as it should be");
   error.expected(expected);
   return error;
 }
@@ -51,7 +52,8 @@ Digests digests_of(const json& object) {
     const std::string hex = lower_case(text_field(object, field));
     if (hex.empty()) continue;
     const auto kind = hash_kind_of_length(hex.size());
-    if (!is_hex(hex) || kind != find_hash_kind(field)) throw bad_field(field, "as many hex digits as the algorithm has");
+    if (!is_hex(hex) || kind != find_hash_kind(field))
+      throw bad_field(field, "as many hex digits as the algorithm has");
     digests[*kind] = hex;
   }
   return digests;
@@ -79,7 +81,8 @@ ReleaseFile file_of(const json& object) {
     if (!optional->is_boolean()) throw bad_field("optional", "true or false");
     file.optional = optional->get<bool>();
   }
-  if (Digests digests = digests_of(object); !digests.empty()) file.variants.push_back({std::move(digests), {}});
+  if (Digests digests = digests_of(object); !digests.empty())
+    file.variants.push_back({std::move(digests), {}});
   for (const json& alternate : list_field(object, "alternates")) {
     ReleaseVariant variant{digests_of(alternate), text_field(alternate, "note")};
     if (variant.digests.empty()) throw bad_field("alternates", "a digest in each");
@@ -110,11 +113,13 @@ void take_scores(const json& object, Release& release) {
   if (!scores->is_object()) throw bad_field("scores", "an object of numbers");
   for (const auto& [stream, value] : scores->items()) {
     if (stream == "ctx") {
-      if (!value.is_number_unsigned() || value.get<std::uint64_t>() == 0) throw bad_field("ctx", "a number of tokens");
+      if (!value.is_number_unsigned() || value.get<std::uint64_t>() == 0)
+        throw bad_field("ctx", "a number of tokens");
       release.score_context = value.get<std::uint64_t>();
       continue;
     }
-    if (!value.is_number() || !std::isfinite(value.get<double>())) throw bad_field("scores", "an object of numbers");
+    if (!value.is_number() || !std::isfinite(value.get<double>()))
+      throw bad_field("scores", "an object of numbers");
     release.scores[stream] = value.get<double>();
   }
 }
@@ -135,8 +140,8 @@ void accept_for_any_weights(const json& object, Release& release) {
 /// True for a list of FILEs; other lists (of numbers, say) are no parts.
 bool is_file_list(const json& value) {
   return value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), [](const json& item) {
-    return item.is_object() && item.contains("name");
-  });
+           return item.is_object() && item.contains("name");
+         });
 }
 
 Release release_of(const json& object) {
@@ -227,7 +232,9 @@ Release resolve_release(const std::string& name_or_file) {
   }
   std::string names;
   for (const Release& release : known_releases()) names += (names.empty() ? "" : ", ") + release.name;
-  throw Error(ErrorKind::usage, "there is no such release").found(name_or_file).expected(names + ", or a JSON file");
+  throw Error(ErrorKind::usage, "there is no such release")
+      .found(name_or_file)
+      .expected(names + ", or a JSON file");
 }
 
 const ReleaseFiles& release_part(const Release& release, std::string_view part) {
