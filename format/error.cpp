@@ -5,28 +5,10 @@
 #include <cstring>
 #include <utility>
 
+#include "format/utf8.h"
+
 namespace galatea {
 namespace {
-
-/// Length of the valid UTF-8 sequence at the start of `text`, 0 when it is not one.
-std::size_t utf8_length(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  std::size_t length = 1;
-  if (lead >= 0xC2 && lead < 0xE0) {
-    length = 2;
-  } else if (lead >= 0xE0 && lead < 0xF0) {
-    length = 3;
-  } else if (lead >= 0xF0 && lead < 0xF5) {
-    length = 4;
-  } else if (lead >= 0x80) {
-    return 0;
-  }
-  if (length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((static_cast<unsigned char>(text[i]) & 0xC0U) != 0x80U) return 0;
-  }
-  return length;
-}
 
 void keep_first(std::string& field, std::string_view text) {
   if (field.empty()) field = printable(text, 4096);

@@ -28,7 +28,7 @@ std::uint64_t count_field(const json& object, const char* field, std::optional<s
     throw Error(ErrorKind::input, std::string("the configuration lacks \"") + field + "\"");
   }
   const json& value = object.at(field);
-  if (!value.is_number_unsigned()) refuse(field, "a whole number from 0", value);
+  if (!value.is_number_integer() || value < 0) refuse(field, "a whole number from 0", value);
   return value.get<std::uint64_t>();
 }
 
