@@ -1,0 +1,41 @@
+// The hyper-parameters of a LLaMA-family model, from config.json, params.json, GGUF metadata or a llama2.c header.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace galatea {
+
+struct LlamaConfig {
+  std::uint64_t vocab_size = 0;
+  std::uint64_t hidden_size = 0;
+  std::uint64_t intermediate_size = 0;
+  std::uint64_t layers = 0;
+  std::uint64_t heads = 0;
+  std::uint64_t kv_heads = 0;      ///< = heads unless grouped-query attention
+  std::uint64_t head_dim = 0;      ///< = hidden_size / heads unless stated
+  std::uint64_t context = 2048;    ///< max_position_embeddings
+  double rms_norm_eps = 1e-6;
+  double rope_theta = 10000.0;
+  bool tied_embeddings = false;    ///< output head is the embedding matrix
+  std::int64_t bos_id = 1, eos_id = 2, unk_id = 0, pad_id = -1;
+
+  /// Throws Error(input) naming the field when the numbers do not fit together (a head that does not divide
+  /// hidden_size, kv_heads that does not divide heads, odd head_dim, zero or absurd extents).
+  void validate() const;
+};
+
+/// From Hugging Face's config.json. Unknown architectures, activation functions and rope scalings are
+/// refused by name (Error input), so that no model is scored or converted as what it is not.
+LlamaConfig config_from_hf(const nlohmann::json& config);
+
+/// From Meta's params.json; vocab_size -1 (Meta's way to say "ask the tokenizer") and the
+/// feed-forward size come from tensor shapes: see Checkpoint.
+/// Feed-forward size by the rule of the original: 2/3 of 4*dim, times ffn_dim_multiplier, rounded up to multiple_of.
+LlamaConfig config_from_meta(const nlohmann::json& params);
+
+}  // namespace galatea

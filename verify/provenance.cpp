@@ -1,0 +1,56 @@
+#include "verify/provenance.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "format/version.h"
+
+namespace galatea {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+std::vector<fs::path> files_of(const fs::path& input) {
+  if (!fs::is_directory(input)) return {input};
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(input)) {
+    if (entry.is_regular_file() && entry.path().filename() != "galatea.json") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+}  // namespace
+
+void write_provenance(const Provenance& record, const nlohmann::json& options, const fs::path& output) {
+  ordered_json document;
+  document["galatea"] = version();
+  document["command"] = record.command;
+  document["options"] = options;
+  if (!record.arithmetic.empty()) document["arithmetic"] = record.arithmetic;
+  document["inputs"] = ordered_json::array();
+  for (const fs::path& input : record.inputs) {
+    for (const fs::path& file : files_of(input)) {
+      document["inputs"].push_back({{"path", file.string()}, {"size", fs::file_size(file)}});
+    }
+  }
+  document["outputs"] = ordered_json::array();
+  for (const WrittenFile& file : record.outputs) {
+    ordered_json entry = {{"name", file.name}, {"size", file.size}};
+    for (const auto& [kind, digest] : file.digests) {
+      entry[kind == HashKind::md5 ? "md5" : kind == HashKind::sha1 ? "sha1" : "sha256"] = digest;
+    }
+    document["outputs"].push_back(std::move(entry));
+  }
+  const fs::path path =
+      fs::is_directory(output) ? output / "galatea.json" : fs::path(output.string() + ".galatea.json");
+  WriteOptions options_of_record;
+  options_of_record.overwrite = true;
+  options_of_record.digests.clear();
+  write_file(literal_layout("galatea.json",
+                            document.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n"),
+             path, options_of_record);
+}
+
+}  // namespace galatea
