@@ -1,0 +1,72 @@
+#include "verify/recognise.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "format/error.h"
+
+namespace galatea {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> files_to_read(const fs::path& path) {
+  if (fs::is_regular_file(path)) return {path};
+  if (!fs::is_directory(path)) throw Error(ErrorKind::input, "there is no such file or folder").file(path);
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(path)) {
+    std::error_code ignored;
+    if (entry.is_regular_file(ignored) && !entry.path().filename().string().starts_with('.'))
+      files.push_back(entry);
+  }
+  if (files.empty()) throw Error(ErrorKind::input, "the folder has no files").file(path);
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+FileCheck look_up(const fs::path& path, Digests digests, std::map<std::string, std::size_t>& matches) {
+  FileCheck check;
+  check.name = path.filename().string();
+  check.size = fs::file_size(path);
+  check.digests = std::move(digests);
+  if (const KnownBad* bad = find_known_bad(check.name, check.size, check.digests)) {
+    check.status = FileStatus::known_bad;
+    check.detail = bad->meaning;
+    check.remedy = bad->remedy;
+    check.failed = true;
+    return check;
+  }
+  std::set<std::string> places;
+  for (const Publication& publication : find_publications(check.digests)) {
+    const bool own_name = publication.file->name == check.name;
+    if (own_name) ++matches[publication.release->name];
+    places.insert(publication.release->name + (own_name ? "" : "/" + publication.file->name));
+  }
+  check.status = places.empty() ? FileStatus::not_listed : FileStatus::ok;
+  for (const std::string& place : places) check.detail += (check.detail.empty() ? "" : ", ") + place;
+  return check;
+}
+
+}  // namespace
+
+Recognition recognise(const fs::path& path, Progress& progress, int threads) {
+  std::vector<DigestRequest> requests;
+  for (const fs::path& file : files_to_read(path))
+    requests.push_back({file, {HashKind::md5, HashKind::sha256}});
+  std::vector<Digests> digests = digest_files(requests, progress, threads);
+  Recognition out;
+  std::map<std::string, std::size_t> matches;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    out.files.push_back(look_up(requests[i].path, std::move(digests[i]), matches));
+  }
+  for (const Release& release : known_releases()) {
+    if (matches[release.name] <= out.matching) continue;
+    out.release = release.name;
+    out.matching = matches[release.name];
+    out.listed = release_part(release, "files").size();
+  }
+  return out;
+}
+
+}  // namespace galatea
