@@ -1,0 +1,125 @@
+#include "converter/hf_side_files.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "format/error.h"
+#include "format/python_json.h"
+
+namespace galatea {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::array<HfGeneration, 5> generations = {{
+    {"pygmalion", "4.28.0.dev0", 2048, DType::f32, "base of the Pygmalion and Metharme releases"},
+    {"pygmalion-2byte", "4.28.0.dev0", 2048, DType::f16, "the same with 2-byte rotary buffers"},
+    {"4.28", "4.28.1", 0, DType::f32, "transformers 4.28.1, accelerate 0.18"},
+    {"oasst", "4.29.0.dev0", 0, DType::f32, "base of the Open-Assistant 30B releases"},
+    {"oasst-2byte", "4.29.0.dev0", 0, DType::f16, "the same with 2-byte rotary buffers"},
+}};
+
+std::string text_of(const ordered_json& document) {
+  return python_json(document, {.indent = 2, .sort_keys = true, .ensure_ascii = true}) + "\n";
+}
+
+ordered_json special_token(const char* content) {
+  return {{"content", content},
+          {"lstrip", false},
+          {"normalized", true},
+          {"rstrip", false},
+          {"single_word", false}};
+}
+
+ordered_json special_tokens() {
+  return {{"bos_token", special_token("<s>")},
+          {"eos_token", special_token("</s>")},
+          {"unk_token", special_token("<unk>")}};
+}
+
+}  // namespace
+
+std::span<const HfGeneration> hf_generations() { return generations; }
+
+const HfGeneration& find_hf_generation(std::string_view name) {
+  const auto* const found =
+      std::find_if(generations.begin(), generations.end(),
+                   [&](const HfGeneration& generation) { return generation.name == name; });
+  if (found != generations.end()) return *found;
+  std::string known;
+  for (const HfGeneration& generation : generations)
+    known += (known.empty() ? "" : ", ") + std::string(generation.name);
+  throw Error(ErrorKind::usage, "no such profile").expected("one of " + known).found(name);
+}
+
+std::string torch_dtype_name(DType type) {
+  switch (type) {
+    case DType::f64:
+      return "float64";
+    case DType::f32:
+      return "float32";
+    case DType::f16:
+      return "float16";
+    case DType::bf16:
+      return "bfloat16";
+    default:
+      throw Error(ErrorKind::usage, "the configuration of a model cannot name its weights' type")
+          .expected("F64, F32, F16 or BF16")
+          .found(type_info(type).name);
+  }
+}
+
+std::string config_json(const LlamaConfig& config, DType type, std::string_view transformers_version) {
+  ordered_json document = {
+      {"architectures", {"LlamaForCausalLM"}},
+      {"bos_token_id", config.bos_id},
+      {"eos_token_id", config.eos_id},
+      {"hidden_act", "silu"},
+      {"hidden_size", config.hidden_size},
+      {"initializer_range", 0.02},
+      {"intermediate_size", config.intermediate_size},
+      {"max_position_embeddings", config.context},
+      {"model_type", "llama"},
+      {"num_attention_heads", config.heads},
+      {"num_hidden_layers", config.layers},
+      {"rms_norm_eps", config.rms_norm_eps},
+      {"tie_word_embeddings", config.tied_embeddings},
+      {"torch_dtype", torch_dtype_name(type)},
+      {"transformers_version", transformers_version},
+      {"use_cache", true},
+      {"vocab_size", config.vocab_size},
+  };
+  if (config.pad_id >= 0) document["pad_token_id"] = config.pad_id;
+  if (config.kv_heads != config.heads) document["num_key_value_heads"] = config.kv_heads;
+  if (config.head_dim * config.heads != config.hidden_size) document["head_dim"] = config.head_dim;
+  if (config.rope_theta != 10000.0) document["rope_theta"] = config.rope_theta;
+  return text_of(document);
+}
+
+std::string generation_config_json(const LlamaConfig& config, std::string_view transformers_version) {
+  ordered_json document = {{"_from_model_config", true},
+                           {"bos_token_id", config.bos_id},
+                           {"eos_token_id", config.eos_id},
+                           {"transformers_version", transformers_version}};
+  if (config.pad_id >= 0) document["pad_token_id"] = config.pad_id;
+  return text_of(document);
+}
+
+std::string tokenizer_config_json(std::uint64_t model_max_length) {
+  ordered_json document = special_tokens();
+  for (auto& [name, token] : document.items()) token["__type"] = "AddedToken";
+  document["add_bos_token"] = true;
+  document["add_eos_token"] = false;
+  document["clean_up_tokenization_spaces"] = false;
+  document["model_max_length"] =
+      model_max_length == 0 ? big_integer("1000000000000000019884624838656") : ordered_json(model_max_length);
+  document["pad_token"] = nullptr;
+  document["sp_model_kwargs"] = ordered_json::object();
+  document["tokenizer_class"] = "LlamaTokenizer";
+  return text_of(document);
+}
+
+std::string special_tokens_map_json() { return text_of(special_tokens()); }
+
+}  // namespace galatea
