@@ -1,0 +1,270 @@
+#include "eval/forward.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "eval/matmul.h"
+#include "format/error.h"
+
+namespace galatea {
+namespace {
+
+/// Positions whose logits are held at once.
+constexpr std::uint64_t kHeadBlock = 64;
+
+/// cos and sin of position p and pair i at [p * head_dim / 2 + i]: angle p * theta^(-2i / head_dim), computed
+/// in float32 as transformers does.
+struct RotaryTable {
+  std::vector<float> cosines, sines;
+
+  RotaryTable(const LlamaConfig& config, std::uint64_t length) {
+    const std::uint64_t half = config.head_dim / 2;
+    cosines.resize(static_cast<std::size_t>(length * half));
+    sines.resize(cosines.size());
+    for (std::uint64_t i = 0; i < half; ++i) {
+      const double exponent = static_cast<double>(2 * i) / static_cast<double>(config.head_dim);
+      const auto frequency = static_cast<float>(1.0 / std::pow(config.rope_theta, exponent));
+      for (std::uint64_t p = 0; p < length; ++p) {
+        const float angle = static_cast<float>(p) * frequency;
+        cosines[p * half + i] = std::cos(angle);
+        sines[p * half + i] = std::sin(angle);
+      }
+    }
+  }
+};
+
+class ForwardPass {
+ public:
+  ForwardPass(const LlamaModel& model, std::span<const std::int32_t> tokens, std::uint64_t length,
+              const ForwardOptions& options)
+      : model_(model),
+        config_(model.config),
+        count_(tokens.size()),
+        length_(length),
+        threads_(options.threads > 0 ? options.threads : omp_get_max_threads()),
+        isa_(options.isa),
+        progress_(options.progress != nullptr ? *options.progress : silent_progress()),
+        rotary_(config_, length),
+        hidden_(count_ * config_.hidden_size),
+        normed_(hidden_.size()) {
+    embed(tokens);
+  }
+
+  void run_layers() {
+    for (const LlamaLayer& layer : model_.layers) {
+      attention(layer);
+      feed_forward(layer);
+      step_done();
+    }
+  }
+
+  void head(std::uint64_t first_position, const LogitsSink& sink) {
+    norm(model_.final_norm);
+    const std::uint64_t vocab = config_.vocab_size;
+    // The positions wanted, gathered over all windows, so that the head's weights are decoded few times.
+    std::vector<std::uint64_t> wanted;
+    for (std::uint64_t t = 0; t < count_; ++t) {
+      if (t % length_ >= first_position) wanted.push_back(t);
+    }
+    const std::uint64_t block = std::max<std::uint64_t>(kHeadBlock, (std::uint64_t{64} << 20U) / (4 * vocab));
+    std::vector<float> inputs;
+    std::vector<float> logits;
+    for (std::size_t begin = 0; begin < wanted.size(); begin += block) {
+      const std::size_t here = std::min<std::size_t>(block, wanted.size() - begin);
+      inputs.resize(here * config_.hidden_size);
+      for (std::size_t i = 0; i < here; ++i) {
+        std::copy_n(row(normed_, wanted[begin + i], config_.hidden_size), config_.hidden_size,
+                    inputs.data() + i * config_.hidden_size);
+      }
+      logits.resize(here * vocab);
+      matmul(*model_.output, inputs.data(), here, logits.data(), threads_, isa_);
+#pragma omp parallel for schedule(static) num_threads(threads_)
+      for (std::size_t i = 0; i < here; ++i) {
+        const std::uint64_t t = wanted[begin + i];
+        sink(t / length_, t % length_, std::span(logits).subspan(i * vocab, static_cast<std::size_t>(vocab)));
+      }
+    }
+    step_done();
+  }
+
+ private:
+  static float* row(std::vector<float>& values, std::uint64_t index, std::uint64_t width) {
+    return values.data() + index * width;
+  }
+
+  void step_done() {
+    progress_.advance(count_);
+    if (progress_.stop_requested()) throw Error(ErrorKind::system, "interrupted");
+  }
+
+  void embed(std::span<const std::int32_t> tokens) {
+    for (std::uint64_t t = 0; t < count_; ++t) {
+      const std::int32_t token = tokens[t];
+      if (token < 0 || static_cast<std::uint64_t>(token) >= config_.vocab_size) {
+        throw Error(ErrorKind::input, "a token id lies outside of the model's vocabulary")
+            .expected("0 to " + std::to_string(config_.vocab_size - 1))
+            .found(std::to_string(token) + " at position " + std::to_string(t))
+            .remedy("the tokenizer belongs to another model, or the vocabulary was resized");
+      }
+      model_.embedding->read_f32(static_cast<std::uint64_t>(token), 1,
+                                 std::span(row(hidden_, t, config_.hidden_size), config_.hidden_size));
+    }
+  }
+
+  /// normed = hidden / sqrt(mean(hidden^2) + eps) * weight, the mean summed in float64.
+  void norm(const std::vector<float>& weight) {
+    const std::uint64_t width = config_.hidden_size;
+#pragma omp parallel for schedule(static) num_threads(threads_)
+    for (std::uint64_t t = 0; t < count_; ++t) {
+      const float* in = row(hidden_, t, width);
+      float* out = row(normed_, t, width);
+      double squares = 0;
+      for (std::uint64_t c = 0; c < width; ++c)
+        squares += static_cast<double>(in[c]) * static_cast<double>(in[c]);
+      const auto scale =
+          static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(width) + config_.rms_norm_eps));
+      for (std::uint64_t c = 0; c < width; ++c) out[c] = in[c] * scale * weight[c];
+    }
+  }
+
+  std::vector<float> product(const Rows& weight, const std::vector<float>& in) const {
+    std::vector<float> out(count_ * weight.rows());
+    matmul(weight, in.data(), count_, out.data(), threads_, isa_);
+    return out;
+  }
+
+  void add_to_hidden(const std::vector<float>& change) {
+#pragma omp parallel for schedule(static) num_threads(threads_)
+    for (std::size_t i = 0; i < hidden_.size(); ++i) hidden_[i] += change[i];
+  }
+
+  /// Turns the pairs (i, i + head_dim/2) of each head by the angle of the token's position.
+  void rotate(std::vector<float>& values, std::uint64_t heads) const {
+    const std::uint64_t half = config_.head_dim / 2;
+#pragma omp parallel for schedule(static) num_threads(threads_)
+    for (std::uint64_t t = 0; t < count_; ++t) {
+      const float* cosines = rotary_.cosines.data() + (t % length_) * half;
+      const float* sines = rotary_.sines.data() + (t % length_) * half;
+      for (std::uint64_t h = 0; h < heads; ++h) {
+        float* first = values.data() + (t * heads + h) * config_.head_dim;
+        float* second = first + half;
+        for (std::uint64_t i = 0; i < half; ++i) {
+          const float a = first[i];
+          const float b = second[i];
+          first[i] = a * cosines[i] - b * sines[i];
+          second[i] = b * cosines[i] + a * sines[i];
+        }
+      }
+    }
+  }
+
+  void attention(const LlamaLayer& layer) {
+    norm(layer.attn_norm);
+    std::vector<float> q = product(*layer.q, normed_);
+    std::vector<float> k = product(*layer.k, normed_);
+    const std::vector<float> v = product(*layer.v, normed_);
+    rotate(q, config_.heads);
+    rotate(k, config_.kv_heads);
+    std::vector<float> mixed(count_ * config_.heads * config_.head_dim);
+    const auto windows = count_ / length_;
+    const auto jobs = static_cast<std::int64_t>(windows * config_.heads);
+#pragma omp parallel num_threads(threads_)
+    {
+      std::vector<float> keys(length_ * config_.head_dim);
+      std::vector<float> scores(length_);
+#pragma omp for schedule(dynamic, 1)
+      for (std::int64_t job = 0; job < jobs; ++job) {
+        const auto index = static_cast<std::uint64_t>(job);
+        attend(q, k, v, index / config_.heads, index % config_.heads, keys, scores, mixed);
+      }
+    }
+    add_to_hidden(product(*layer.o, mixed));
+  }
+
+  /// One head of one window: softmax(q k / sqrt(head_dim)) v, row by row; no matrix of scores is held.
+  void attend(const std::vector<float>& q, const std::vector<float>& k, const std::vector<float>& v,
+              std::uint64_t window, std::uint64_t head, std::vector<float>& keys, std::vector<float>& scores,
+              std::vector<float>& mixed) const {
+    const std::uint64_t dim = config_.head_dim;
+    const std::uint64_t kv_head = head / (config_.heads / config_.kv_heads);
+    const std::uint64_t start = window * length_;
+    const auto at = [&](const std::vector<float>& values, std::uint64_t position, std::uint64_t heads,
+                        std::uint64_t h) { return values.data() + ((start + position) * heads + h) * dim; };
+    for (std::uint64_t p = 0; p < length_; ++p)
+      std::copy_n(at(k, p, config_.kv_heads, kv_head), dim, keys.data() + p * dim);
+    const float scale = 1.0F / std::sqrt(static_cast<float>(dim));
+    for (std::uint64_t p = 0; p < length_; ++p) {
+      const std::uint64_t seen = p + 1;
+      dot_rows(at(q, p, config_.heads, head), keys.data(), seen, dim, scores.data(), isa_);
+      float largest = -INFINITY;
+      for (std::uint64_t s = 0; s < seen; ++s) {
+        scores[s] *= scale;
+        largest = std::max(largest, scores[s]);
+      }
+      float sum = 0;
+      for (std::uint64_t s = 0; s < seen; ++s) {
+        scores[s] = std::exp(scores[s] - largest);
+        sum += scores[s];
+      }
+      float* out = mixed.data() + ((start + p) * config_.heads + head) * dim;
+      for (std::uint64_t s = 0; s < seen; ++s) {
+        const float share = scores[s] / sum;
+        const float* value = at(v, s, config_.kv_heads, kv_head);
+        for (std::uint64_t d = 0; d < dim; ++d) out[d] += share * value[d];
+      }
+    }
+  }
+
+  /// down(silu(gate(x)) * up(x)), for as many tokens at once as keep the widest buffers small.
+  void feed_forward(const LlamaLayer& layer) {
+    norm(layer.ffn_norm);
+    std::vector<float> gate = product(*layer.gate, normed_);
+    const std::vector<float> up = product(*layer.up, normed_);
+#pragma omp parallel for schedule(static) num_threads(threads_)
+    for (std::size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1.0F + std::exp(-gate[i])) * up[i];
+    add_to_hidden(product(*layer.down, gate));
+  }
+
+  const LlamaModel& model_;
+  const LlamaConfig& config_;
+  std::uint64_t count_, length_;
+  int threads_;
+  Isa isa_;
+  Progress& progress_;
+  RotaryTable rotary_;
+  std::vector<float> hidden_, normed_;
+};
+
+}  // namespace
+
+void forward(const LlamaModel& model, std::span<const std::int32_t> tokens, std::uint64_t length,
+             std::uint64_t first_position, const ForwardOptions& options, const LogitsSink& sink) {
+  if (length == 0 || tokens.size() % length != 0) {
+    throw Error(ErrorKind::usage, "the tokens are no whole number of windows")
+        .expected("a multiple of " + std::to_string(length))
+        .found(std::to_string(tokens.size()));
+  }
+  if (tokens.empty()) return;
+  ForwardPass pass(model, tokens, length, options);
+  pass.run_layers();
+  pass.head(first_position, sink);
+}
+
+std::uint64_t forward_bytes(const LlamaConfig& config, std::uint64_t tokens) {
+  const std::uint64_t attention =
+      (2 * config.heads + 2 * config.kv_heads) * config.head_dim + config.hidden_size;
+  const std::uint64_t feed = 2 * config.intermediate_size + config.hidden_size;
+  return tokens * 4 * (2 * config.hidden_size + std::max(attention, feed));
+}
+
+double log_probability(std::span<const float> logits, std::int32_t target) {
+  const float largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - largest));
+  return static_cast<double>(logits[static_cast<std::size_t>(target)] - largest) - std::log(sum);
+}
+
+}  // namespace galatea

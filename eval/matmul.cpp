@@ -1,0 +1,70 @@
+#include "eval/matmul.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <vector>
+
+#include "eval/matmul_kernel.h"
+
+namespace galatea {
+namespace {
+
+kernel::TileFunction tile_for(Isa isa) {
+#if defined(GALATEA_X86)
+  if (isa >= Isa::avx512) return kernel::tile_avx512;
+  if (isa == Isa::avx2) return kernel::tile_avx2;
+#endif
+  (void)isa;
+  return kernel::tile_scalar;
+}
+
+/// Weight rows of one tile stay in the second-level cache while all tokens pass over them.
+constexpr std::uint64_t kTileBytes = 512U << 10U;
+/// Tokens that pass over a tile together; their inputs share the cache with it.
+constexpr std::uint64_t kTokenBlock = 64;
+
+}  // namespace
+
+void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa) {
+  const std::uint64_t rows = weight.rows();
+  const std::uint64_t cols = weight.cols();
+  if (rows == 0 || tokens == 0) return;
+  const kernel::TileFunction tile = tile_for(isa);
+  const auto team = static_cast<std::uint64_t>(std::max(threads, 1));
+  // At least four tiles a thread where there are rows enough, so that a slow one does not hold up the rest.
+  const std::uint64_t step = std::clamp<std::uint64_t>(
+      std::min(kTileBytes / std::max<std::uint64_t>(cols * 4, 1), rows / (4 * team)), 1, rows);
+  const auto tiles = static_cast<std::int64_t>((rows + step - 1) / step);
+  std::atomic<bool> failed = false;
+  std::exception_ptr failure;
+#pragma omp parallel num_threads(static_cast <int>(team))
+  {
+    std::vector<float> decoded(static_cast<std::size_t>(step * cols));
+#pragma omp for schedule(dynamic, 1)
+    for (std::int64_t i = 0; i < tiles; ++i) {
+      if (failed.load(std::memory_order_relaxed)) continue;
+      const std::uint64_t first = static_cast<std::uint64_t>(i) * step;
+      const std::uint64_t count = std::min(step, rows - first);
+      try {
+        weight.read_f32(first, count, std::span(decoded).first(static_cast<std::size_t>(count * cols)));
+        for (std::uint64_t t = 0; t < tokens; t += kTokenBlock) {
+          tile(in + t * cols, std::min(kTokenBlock, tokens - t), decoded.data(), count, cols,
+               out + t * rows + first, rows);
+        }
+      } catch (...) {
+#pragma omp critical(galatea_matmul_failure)
+        if (!failure) failure = std::current_exception();
+        failed.store(true, std::memory_order_relaxed);
+      }
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+void dot_rows(const float* in, const float* values, std::uint64_t rows, std::uint64_t cols, float* out,
+              Isa isa) {
+  tile_for(isa)(in, 1, values, rows, cols, out, rows);
+}
+
+}  // namespace galatea

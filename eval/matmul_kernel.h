@@ -1,0 +1,89 @@
+// The body of the matrix product, compiled once for each instruction set by matmul_<isa>.cpp.
+//
+// Lanes is a vector of 16 floats with zero(), load(p), load_some(p, n) (the rest 0), madd(a, b, acc) and
+// store(p). Only plain loops here, no library headers: what is compiled with special instructions must not
+// end up in functions that other files share.
+#pragma once
+
+#include <cstdint>
+
+namespace galatea::kernel {
+
+constexpr int kLanes = 16;
+
+/// Adds the lanes in the fixed order. Static: each file keeps its own, compiled for its own instructions.
+static inline float reduce(const float* lanes) {
+  float sums[8];
+  for (int i = 0; i < 8; ++i) sums[i] = lanes[i] + lanes[i + 8];
+  for (int i = 0; i < 4; ++i) sums[i] = sums[i] + sums[i + 4];
+  return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+}
+
+/// out[t * out_stride + r] for `T` tokens and `R` weight rows at once: T * R sums in registers.
+template <class Lanes, std::uint64_t T, std::uint64_t R>
+inline void block(const float* in, const float* weight, std::uint64_t cols, float* out,
+                  std::uint64_t out_stride) {
+  Lanes sums[T][R];
+  for (std::uint64_t t = 0; t < T; ++t) {
+    for (std::uint64_t r = 0; r < R; ++r) sums[t][r] = Lanes::zero();
+  }
+  std::uint64_t c = 0;
+  for (; c + kLanes <= cols; c += kLanes) {
+    Lanes rows[R];
+    for (std::uint64_t r = 0; r < R; ++r) rows[r] = Lanes::load(weight + r * cols + c);
+    for (std::uint64_t t = 0; t < T; ++t) {
+      const Lanes values = Lanes::load(in + t * cols + c);
+      for (std::uint64_t r = 0; r < R; ++r) sums[t][r] = Lanes::madd(values, rows[r], sums[t][r]);
+    }
+  }
+  if (c < cols) {
+    const int rest = static_cast<int>(cols - c);
+    for (std::uint64_t t = 0; t < T; ++t) {
+      const Lanes values = Lanes::load_some(in + t * cols + c, rest);
+      for (std::uint64_t r = 0; r < R; ++r) {
+        sums[t][r] = Lanes::madd(values, Lanes::load_some(weight + r * cols + c, rest), sums[t][r]);
+      }
+    }
+  }
+  for (std::uint64_t t = 0; t < T; ++t) {
+    for (std::uint64_t r = 0; r < R; ++r) {
+      alignas(64) float lanes[kLanes];
+      sums[t][r].store(lanes);
+      out[t * out_stride + r] = reduce(lanes);
+    }
+  }
+}
+
+/// All tokens against `rows` decoded weight rows.
+template <class Lanes, std::uint64_t T, std::uint64_t R>
+inline void tile(const float* in, std::uint64_t tokens, const float* weight, std::uint64_t rows,
+                 std::uint64_t cols, float* out, std::uint64_t out_stride) {
+  std::uint64_t t = 0;
+  for (; t + T <= tokens; t += T) {
+    std::uint64_t r = 0;
+    for (; r + R <= rows; r += R)
+      block<Lanes, T, R>(in + t * cols, weight + r * cols, cols, out + t * out_stride + r, out_stride);
+    for (; r < rows; ++r)
+      block<Lanes, T, 1>(in + t * cols, weight + r * cols, cols, out + t * out_stride + r, out_stride);
+  }
+  for (; t < tokens; ++t) {
+    std::uint64_t r = 0;
+    for (; r + R <= rows; r += R)
+      block<Lanes, 1, R>(in + t * cols, weight + r * cols, cols, out + t * out_stride + r, out_stride);
+    for (; r < rows; ++r) {
+      block<Lanes, 1, 1>(in + t * cols, weight + r * cols, cols, out + t * out_stride + r, out_stride);
+    }
+  }
+}
+
+using TileFunction = void (*)(const float* in, std::uint64_t tokens, const float* weight, std::uint64_t rows,
+                              std::uint64_t cols, float* out, std::uint64_t out_stride);
+
+void tile_scalar(const float* in, std::uint64_t tokens, const float* weight, std::uint64_t rows,
+                 std::uint64_t cols, float* out, std::uint64_t out_stride);
+void tile_avx2(const float* in, std::uint64_t tokens, const float* weight, std::uint64_t rows,
+               std::uint64_t cols, float* out, std::uint64_t out_stride);
+void tile_avx512(const float* in, std::uint64_t tokens, const float* weight, std::uint64_t rows,
+                 std::uint64_t cols, float* out, std::uint64_t out_stride);
+
+}  // namespace galatea::kernel
