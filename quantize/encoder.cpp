@@ -1,0 +1,172 @@
+#include "quantize/encoder.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "format/error.h"
+#include "quantize/block_encode.h"
+
+namespace galatea {
+namespace {
+
+constexpr std::array table{
+    Encoder{DType::f32, [](const float* in, std::byte* out,
+                           std::uint64_t n) { type_info(DType::f32).encode(in, out, n); }},
+    Encoder{DType::f16, [](const float* in, std::byte* out,
+                           std::uint64_t n) { type_info(DType::f16).encode(in, out, n); }},
+    Encoder{DType::bf16, [](const float* in, std::byte* out,
+                            std::uint64_t n) { type_info(DType::bf16).encode(in, out, n); }},
+    Encoder{DType::q8_0,
+            [](const float* in, std::byte* out, std::uint64_t n) { block_encoders().q8_0(in, out, n); }},
+    Encoder{DType::q5_1,
+            [](const float* in, std::byte* out, std::uint64_t n) { block_encoders().q5_1(in, out, n); }},
+    Encoder{DType::q5_0,
+            [](const float* in, std::byte* out, std::uint64_t n) { block_encoders().q5_0(in, out, n); }},
+    Encoder{DType::q4_1,
+            [](const float* in, std::byte* out, std::uint64_t n) { block_encoders().q4_1(in, out, n); }},
+    Encoder{DType::q4_0,
+            [](const float* in, std::byte* out, std::uint64_t n) { block_encoders().q4_0(in, out, n); }},
+};
+
+/// Values converted at a time: enough to amortise a read, little enough for the cache of a core.
+constexpr std::uint64_t values_at_a_time = std::uint64_t{1} << 16U;
+
+std::uint32_t largest_magnitude_bits(std::span<const float> values) {
+  std::int32_t largest = 0;
+  for (const float value : values)
+    largest = std::max(largest, std::bit_cast<std::int32_t>(value) & 0x7FFFFFFF);
+  return static_cast<std::uint32_t>(largest);
+}
+
+[[noreturn]] void refuse_value(std::span<const float> values, std::span<const float> judged,
+                               std::uint64_t first_row, std::uint64_t cols, const std::string& problem,
+                               const char* remedy) {
+  const auto bad =
+      std::find_if(judged.begin(), judged.end(), [](float value) { return !std::isfinite(value); });
+  const auto place = static_cast<std::uint64_t>(bad - judged.begin());
+  throw Error(ErrorKind::input, problem + " at row " + std::to_string(first_row + place / cols) +
+                                    ", column " + std::to_string(place % cols))
+      .found(std::to_string(values[place]))
+      .remedy(remedy);
+}
+
+class QuantizedRows final : public Rows {
+ public:
+  QuantizedRows(RowsPtr source, const Encoder& encoder, std::shared_ptr<QuantizationError> error)
+      : Rows(encoder.type, source->rows(), source->cols()),
+        source_(std::move(source)),
+        encoder_(encoder),
+        error_(std::move(error)) {}
+
+  void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
+    const std::uint64_t step = std::max<std::uint64_t>(1, values_at_a_time / cols());
+    std::vector<float> values(static_cast<std::size_t>(std::min(step, count) * cols()));
+    std::vector<float> decoded;
+    for (std::uint64_t done = 0; done < count; done += step) {
+      const std::uint64_t rows = std::min(step, count - done);
+      const std::span<float> piece(values.data(), static_cast<std::size_t>(rows * cols()));
+      const std::span<std::byte> place = out.subspan(done * row_bytes(), rows * row_bytes());
+      source_->read_f32(first + done, rows, piece);
+      const std::uint32_t largest = largest_magnitude_bits(piece);
+      if (largest >= 0x7F800000U) {
+        refuse_value(piece, piece, first + done, cols(), "a weight is not a finite number",
+                     "the checkpoint is damaged or diverged; verify its digests");
+      }
+      encode(first + done, piece, place);
+      // What is not larger than the largest F16 fits in every type and its scales.
+      const bool may_overflow = largest > std::bit_cast<std::uint32_t>(65504.0F) && type() != DType::f32;
+      if (may_overflow || error_ != nullptr) {
+        decoded.resize(piece.size());
+        type_info(type()).decode(place.data(), decoded.data(), decoded.size());
+      }
+      if (may_overflow && largest_magnitude_bits(decoded) >= 0x7F800000U) {
+        refuse_value(piece, decoded, first + done, cols(),
+                     "a weight is too large for " + std::string(type_info(type()).name),
+                     "choose BF16 or F32 for this model");
+      }
+      if (error_ != nullptr) measure(first + done, piece, decoded);
+    }
+  }
+
+ private:
+  void encode(std::uint64_t first, std::span<const float> values, std::span<std::byte> out) const {
+    if (type_info(type()).quantized()) {
+      encoder_.encode(values.data(), out.data(), values.size());
+    } else {
+      // Once from the source's own type: float32 in between would round F64 twice.
+      cast_rows(source_, type())->read(first, out.size() / row_bytes(), out);
+    }
+  }
+
+  void measure(std::uint64_t first, std::span<const float> values, std::span<const float> decoded) const {
+    const auto cols = static_cast<std::size_t>(this->cols());
+    for (std::size_t begin = 0; begin < values.size(); begin += cols) {
+      double error = 0;
+      double value = 0;
+      for (std::size_t i = begin; i < begin + cols; ++i) {
+        const double exact = static_cast<double>(values[i]);
+        const double off = static_cast<double>(decoded[i]) - exact;
+        error += off * off;
+        value += exact * exact;
+      }
+      error_->set_row(first + begin / cols, error, value);
+    }
+  }
+
+  RowsPtr source_;
+  const Encoder& encoder_;
+  std::shared_ptr<QuantizationError> error_;
+};
+
+}  // namespace
+
+std::span<const Encoder> all_encoders() { return table; }
+
+const Encoder* find_encoder(DType type) {
+  for (const Encoder& row : table) {
+    if (row.type == type) return &row;
+  }
+  return nullptr;
+}
+
+void QuantizationError::set_row(std::uint64_t row, double squared_error, double squared_value) {
+  rows_.at(row).error.store(squared_error, std::memory_order_relaxed);
+  rows_.at(row).value.store(squared_value, std::memory_order_relaxed);
+}
+
+double QuantizationError::rms_error(std::uint64_t values) const {
+  double sum = 0;
+  for (const Row& row : rows_) sum += row.error.load(std::memory_order_relaxed);
+  return values == 0 ? 0 : std::sqrt(sum / static_cast<double>(values));
+}
+
+double QuantizationError::relative_error() const {
+  double error = 0;
+  double value = 0;
+  for (const Row& row : rows_) {
+    error += row.error.load(std::memory_order_relaxed);
+    value += row.value.load(std::memory_order_relaxed);
+  }
+  return value == 0 ? 0 : std::sqrt(error / value);
+}
+
+RowsPtr quantize_rows(RowsPtr source, DType type, std::shared_ptr<QuantizationError> error) {
+  const TypeInfo& info = type_info(type);
+  const Encoder* encoder = find_encoder(type);
+  if (encoder == nullptr)
+    throw Error(ErrorKind::usage, "galatea has no encoder for " + std::string(info.name));
+  if (source->type() == type) return source;
+  if (source->cols() == 0 || source->cols() % info.block_length != 0) {
+    throw Error(ErrorKind::input, "rows are not whole blocks of " + std::string(info.name))
+        .expected("a multiple of " + std::to_string(info.block_length) + " columns")
+        .found(std::to_string(source->cols()))
+        .remedy("choose F16, BF16 or F32 for this tensor");
+  }
+  return std::make_shared<QuantizedRows>(std::move(source), *encoder, std::move(error));
+}
+
+}  // namespace galatea

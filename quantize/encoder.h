@@ -1,0 +1,55 @@
+// The types that galatea writes to GGUF, and rows in them made from rows of any type.
+//
+// The table has one row for each type: what turns float32 values into its blocks. A new type is a new file
+// with its encoder and a new row in encoder.cpp.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "format/rows.h"
+
+namespace galatea {
+
+struct Encoder {
+  DType type;
+  /// `elements` is a multiple of the type's block length, `out` has their bytes; values are finite. Each
+  /// block depends on its own values only, and its bytes on no thread or processor.
+  void (*encode)(const float* in, std::byte* out, std::uint64_t elements);
+};
+
+std::span<const Encoder> all_encoders();
+/// nullptr when galatea cannot write the type.
+const Encoder* find_encoder(DType type);
+
+/// Collects, row by row while rows are read, how far a quantized tensor is from its source. The sums are
+/// taken in the order of rows, so that they depend on no thread. Rows that were never read count as exact.
+class QuantizationError {
+ public:
+  explicit QuantizationError(std::uint64_t rows) : rows_(rows) {}
+
+  void set_row(std::uint64_t row, double squared_error, double squared_value);
+  /// sqrt(mean((decoded - source)^2)) over `values` values.
+  double rms_error(std::uint64_t values) const;
+  /// rms_error over the root mean square of the source; 0 for a source of zeros.
+  double relative_error() const;
+
+ private:
+  struct Row {
+    std::atomic<double> error{0}, value{0};
+  };
+  std::vector<Row> rows_;
+};
+
+/// The same values in `type`, encoded when they are asked for; `source` itself when it has that type already.
+/// Plain types are rounded from the source's own type once. `error`, when given, has as many rows as `source`
+/// and is filled in by read().
+///
+/// Throws Error(usage) when the type has no encoder, Error(input) when the columns are not whole blocks.
+/// read() throws Error(input) naming row and column when a value is not finite, or too large for the type.
+RowsPtr quantize_rows(RowsPtr source, DType type, std::shared_ptr<QuantizationError> error = nullptr);
+
+}  // namespace galatea

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Writes tests/data/quantize/: blocks of weights, and what ggml's reference quantizers make of them.
+
+    weights.f32                    float32, 32 values a block
+    q4_0.bin ... q8_0.bin          the blocks by quantize_row_*_ref
+
+Needs numpy and the library that ggml_reference.sh builds (made with ggml d99724f).
+Usage: make_quantize_goldens.py LIBRARY OUT_FOLDER
+"""
+import ctypes
+import sys
+from pathlib import Path
+
+import numpy as np
+
+BLOCKS = 24  # of each kind
+BYTES = {"q4_0": 18, "q4_1": 20, "q5_0": 22, "q5_1": 24, "q8_0": 34}
+
+
+def kinds(random):
+    shape = (BLOCKS, 32)
+    normal = lambda: random.standard_normal(shape)
+    scale = np.exp2(random.integers(-14, 6, (BLOCKS, 1)))
+    signs = np.where(random.random(shape) < 0.5, 1.0, -1.0)
+    yield normal() * 0.02  # like weights
+    yield normal() / (np.abs(normal()) + 1e-3) * scale  # heavy tails
+    yield np.broadcast_to(random.standard_normal((BLOCKS, 1)), shape) * scale  # constant
+    yield signs * 0.0  # zeros of both signs
+    yield normal() * 2.0**-130  # subnormal float32
+    yield normal() * 2.0**-20  # scales that are subnormal halves
+    outlier = normal() * scale
+    outlier[np.arange(BLOCKS), np.arange(BLOCKS) % 32] *= 1000
+    yield outlier
+    yield random.integers(-16, 17, shape) * scale  # codes on halves
+    yield random.integers(-64, 65, shape) / 2 * scale
+    yield signs * scale  # equals of both signs
+    yield np.abs(normal()) * scale
+    yield -np.abs(normal()) * scale
+    yield np.where(random.random(shape) < 0.5, 0.0, np.abs(normal())) * signs * 2.0**-140
+    yield normal() * 1e6  # scales that overflow a half
+
+
+def main() -> None:
+    library = ctypes.CDLL(sys.argv[1])
+    folder = Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(20230502)
+    weights = np.ascontiguousarray(np.concatenate([np.asarray(k, dtype=np.float32) for k in kinds(random)]))
+    weights.astype("<f4").tofile(folder / "weights.f32")
+    for name, size in BYTES.items():
+        out = np.zeros((len(weights), size), dtype=np.uint8)
+        encode = getattr(library, f"quantize_row_{name}_ref")
+        encode(weights.ctypes.data_as(ctypes.c_void_p), out.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(weights.size))
+        out.tofile(folder / f"{name}.bin")
+
+
+main()

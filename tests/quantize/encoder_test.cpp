@@ -1,0 +1,164 @@
+#include "quantize/encoder.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+
+#include "format/error.h"
+#include "quantize/block_encode.h"
+
+namespace galatea {
+namespace {
+
+std::vector<float> weights(std::size_t count, float scale = 0.02F) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal(0.0F, scale);
+  std::vector<float> values(count);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+std::vector<std::byte> read_all(const RowsPtr& rows) {
+  std::vector<std::byte> bytes(rows->rows() * rows->row_bytes());
+  rows->read(0, rows->rows(), bytes);
+  return bytes;
+}
+
+TEST(Encoder, the_table_has_every_type_once_and_decodes_close_to_its_source) {
+  const std::vector<float> values = weights(64 * 32);
+  double last = 0;
+  for (const Encoder& row : all_encoders()) {
+    EXPECT_EQ(find_encoder(row.type), &row);
+    const TypeInfo& info = type_info(row.type);
+    std::vector<std::byte> bytes(info.bytes_for(values.size()));
+    std::vector<float> decoded(values.size());
+    row.encode(values.data(), bytes.data(), values.size());
+    info.decode(bytes.data(), decoded.data(), decoded.size());
+    double error = 0;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      error += std::pow(static_cast<double>(decoded[i] - values[i]), 2);
+    error = std::sqrt(error / static_cast<double>(values.size())) / 0.02;
+    // A uniform step of 2 * 3 sigma over 2^bits codes has an error of step / sqrt(12).
+    const double bits =
+        info.quantized() ? std::floor(info.bits_per_weight() - 0.5) : info.bits_per_weight() / 2;
+    EXPECT_LT(error, 6.0 / std::pow(2, bits) / 3.4 + 1e-9) << info.name;
+    EXPECT_EQ(error == 0, row.type == DType::f32) << info.name;
+    if (info.quantized()) {
+      EXPECT_GT(error, last) << info.name << ": the table goes from fine to coarse";
+      last = error;
+    }
+  }
+  EXPECT_EQ(find_encoder(DType::i8), nullptr);
+}
+
+TEST(Encoder, any_range_of_rows_gives_the_same_bytes) {
+  const std::vector<float> values = weights(2000 * 96);
+  const RowsPtr source = memory_rows(values, 2000, 96);
+  for (const Encoder& row : all_encoders()) {
+    const RowsPtr rows = quantize_rows(source, row.type);
+    EXPECT_EQ(rows->type(), row.type);
+    const std::vector<std::byte> whole = read_all(rows);
+    for (const std::uint64_t first : {0U, 1U, 681U, 682U, 683U, 1999U}) {
+      const std::uint64_t count = std::min<std::uint64_t>(2000 - first, 700);
+      std::vector<std::byte> part(count * rows->row_bytes());
+      rows->read(first, count, part);
+      EXPECT_EQ(std::memcmp(part.data(), whole.data() + first * rows->row_bytes(), part.size()), 0)
+          << type_info(row.type).name << ' ' << first;
+    }
+  }
+}
+
+TEST(Encoder, sources_of_every_type_are_taken) {
+  const std::vector<float> values = weights(4 * 64);
+  const RowsPtr source = memory_rows(values, 4, 64);
+  for (const DType type : {DType::f64, DType::f16, DType::bf16, DType::f8_e5m2}) {
+    const RowsPtr stored = cast_rows(source, type);
+    std::vector<float> seen(values.size());
+    stored->read_f32(0, 4, seen);
+    EXPECT_EQ(read_all(quantize_rows(stored, DType::q4_0)),
+              read_all(quantize_rows(memory_rows(seen, 4, 64), DType::q4_0)));
+  }
+  const RowsPtr again = quantize_rows(quantize_rows(source, DType::q8_0), DType::q4_1);
+  EXPECT_EQ(read_all(again).size(), 4 * 2 * 20U);
+  EXPECT_EQ(quantize_rows(source, DType::f32), source);
+}
+
+TEST(Encoder, float64_is_rounded_once) {
+  const double value = 1.0 + 0x1p-11 + 0x1p-40;
+  std::vector<std::byte> bytes(8);
+  std::memcpy(bytes.data(), &value, 8);
+  const std::vector<std::byte> half =
+      read_all(quantize_rows(memory_rows(bytes, DType::f64, 1, 1), DType::f16));
+  std::uint16_t code = 0;
+  std::memcpy(&code, half.data(), 2);
+  EXPECT_EQ(code, 0x3C01U);
+}
+
+void expect_refused(const RowsPtr& rows, const std::string& because) {
+  try {
+    read_all(rows);
+    ADD_FAILURE() << "accepted, expected: " << because;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_NE(std::string(error.what()).find(because), std::string::npos) << error.what();
+  }
+}
+
+TEST(Encoder, values_that_are_not_finite_are_refused_by_place) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    std::vector<float> values = weights(3000 * 64);
+    values[2500 * 64 + 17] = bad;
+    for (const Encoder& row : all_encoders()) {
+      if (row.type == DType::f32) continue;  // returned as it is
+      expect_refused(quantize_rows(memory_rows(values, 3000, 64), row.type), "row 2500, column 17");
+    }
+    const RowsPtr doubles = cast_rows(memory_rows(values, 3000, 64), DType::f64);
+    expect_refused(quantize_rows(doubles, DType::f32), "row 2500, column 17");
+  }
+}
+
+TEST(Encoder, values_too_large_for_the_type_are_refused_by_place) {
+  std::vector<float> values = weights(8 * 64);
+  values[3 * 64 + 40] = 70'000.0F;
+  const RowsPtr source = memory_rows(values, 8, 64);
+  expect_refused(quantize_rows(source, DType::f16), "row 3, column 40");
+  EXPECT_NO_THROW(read_all(quantize_rows(source, DType::bf16)));
+  EXPECT_NO_THROW(read_all(quantize_rows(source, DType::q8_0)));  // the scale is 551
+  values[3 * 64 + 40] = 1e7F;
+  const RowsPtr larger = memory_rows(values, 8, 64);
+  expect_refused(quantize_rows(larger, DType::q8_0), "row 3, column 32");  // the whole block is lost
+  expect_refused(quantize_rows(larger, DType::q4_0), "too large for Q4_0");
+  values[3 * 64 + 40] = -70'000.0F;
+  expect_refused(quantize_rows(memory_rows(values, 8, 64), DType::q4_1), "too large for Q4_1");
+}
+
+TEST(Encoder, rows_that_are_no_whole_blocks_are_refused) {
+  const RowsPtr source = memory_rows(weights(4 * 33), 4, 33);
+  EXPECT_THROW(quantize_rows(source, DType::q4_0), Error);
+  EXPECT_THROW(quantize_rows(source, DType::i8), Error);
+  EXPECT_NO_THROW(quantize_rows(source, DType::f16));
+}
+
+TEST(Encoder, the_error_is_measured_against_the_source) {
+  const std::vector<float> values = weights(128 * 64);
+  const RowsPtr source = memory_rows(values, 128, 64);
+  const auto error = std::make_shared<QuantizationError>(128);
+  const std::vector<std::byte> bytes = read_all(quantize_rows(source, DType::q4_0, error));
+  std::vector<float> decoded(values.size());
+  type_info(DType::q4_0).decode(bytes.data(), decoded.data(), decoded.size());
+  double sum = 0;
+  double size = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    sum += std::pow(static_cast<double>(decoded[i]) - static_cast<double>(values[i]), 2);
+    size += std::pow(static_cast<double>(values[i]), 2);
+  }
+  EXPECT_NEAR(error->rms_error(values.size()), std::sqrt(sum / static_cast<double>(values.size())), 1e-12);
+  EXPECT_NEAR(error->relative_error(), std::sqrt(sum / size), 1e-9);
+  EXPECT_GT(error->relative_error(), 0.01);
+}
+
+}  // namespace
+}  // namespace galatea
