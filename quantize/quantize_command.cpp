@@ -49,7 +49,9 @@ std::string row(const std::string& what, const std::string& tensors, const std::
   std::array<char, 200> out{};
   std::snprintf(out.data(), out.size(), "%-26s %7s %15s %7s %12s", what.c_str(), tensors.c_str(),
                 bytes.c_str(), bits.c_str(), error.c_str());
-  return out.data();
+  std::string line = out.data();
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line;
 }
 
 double bits_of(std::uint64_t bytes, std::uint64_t values) {
@@ -105,7 +107,7 @@ nlohmann::json document_of(const Options& options, const QuantizationPlan& plan,
   }
   return {{"input", options.input},
           {"output", options.output},
-          {"type", options.type},
+          {"type", type_info(type_named(options.type)).name},
           {"bytes", plan.layout.size()},
           {"bits_per_weight", plan.bits_per_weight()},
           {"tensors", std::move(tensors)}};
@@ -144,7 +146,7 @@ int quantize(const Options& options, Console& console) {
   console.print(options.output + ": " + std::to_string(written.size) + " bytes, " +
                 text("%.3f", plan.bits_per_weight()) + " bits for each weight");
   console.print(written.digests.at(HashKind::sha256) + "  " + options.output);
-  const nlohmann::json settings = {{"type", options.type},
+  const nlohmann::json settings = {{"type", type_info(type_named(options.type)).name},
                                    {"pure", options.pure},
                                    {"output_type", options.output_type},
                                    {"embedding_type", options.embedding_type},
