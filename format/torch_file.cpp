@@ -320,7 +320,12 @@ std::string_view to_string(TorchGeneration generation) {
 TorchFile TorchFile::open(const SourcePtr& source) {
   refuse_older_torch(*source);
   TorchFile out;
-  TorchReader(out, source).read();
+  try {
+    TorchReader(out, source).read();
+  } catch (Error& error) {
+    error.file(source->name());
+    throw;
+  }
   return out;
 }
 
