@@ -26,12 +26,14 @@
 #include "format/amount.h"
 #include "format/console.h"
 #include "format/error.h"
+#include "quantize/commands.h"
 
 namespace galatea {
 namespace {
 
 /// The subcommands, in the order in which --help lists them.
 constexpr auto commands = std::to_array<BindCommand>({
+    bind_quantize,
     bind_perplexity,
     bind_tokenize,
 });
