@@ -10,7 +10,7 @@
 #include "format/error.h"
 #include "format/llama_tensors.h"
 #include "format/safetensors.h"
-#include "format/torch_zip.h"
+#include "format/torch_layout.h"
 
 namespace galatea {
 namespace {

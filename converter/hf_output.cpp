@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "converter/gguf_vocabulary.h"
 #include "converter/hf_side_files.h"
 #include "converter/tokenizer_json.h"
 #include "format/error.h"
+#include "format/gguf_llama.h"
 #include "format/json.h"
 #include "format/python_json.h"
 
@@ -80,11 +80,10 @@ void make_side_files(const Checkpoint& source, const LlamaConfig& config, DType 
     write_tokenizer_files(read_sentencepiece_model(*file), out);
     out.plan.files.push_back(copy_layout("tokenizer.model", file));
   } else if (source.gguf() != nullptr) {
-    const std::optional<SentencePieceModel> vocabulary = gguf_vocabulary(*source.gguf());
-    if (vocabulary) {
-      write_tokenizer_files(*vocabulary, out);
-    } else {
-      out.notes.push_back("no tokenizer was written: the GGUF's vocabulary is not LLaMA's SentencePiece");
+    try {
+      write_tokenizer_files(sentencepiece_from_gguf(*source.gguf()), out);
+    } catch (const Error& error) {
+      out.notes.push_back("no tokenizer was written: " + error.problem());
     }
   } else {
     out.notes.push_back("no tokenizer was written: there is none with the weights");
