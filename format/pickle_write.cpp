@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "format/checked.h"
 #include "format/error.h"
@@ -118,9 +118,7 @@ class Pickler {
       op(PickleOp::binint2);
       return number(static_cast<std::uint64_t>(value), 2);
     }
-    // -2^31 goes the long way, as in Python.
-    if (value > std::numeric_limits<std::int32_t>::min() &&
-        value <= std::numeric_limits<std::int32_t>::max()) {
+    if (std::in_range<std::int32_t>(value)) {
       op(PickleOp::binint);
       return number(static_cast<std::uint64_t>(value), 4);
     }
