@@ -42,7 +42,7 @@ Conversion to_gguf(const Checkpoint& source, LlamaModel model, const ConvertOpti
   Conversion out;
   out.single_file = true;
   out.losses = std::make_shared<CastLosses>();
-  GgufModel gguf = llama_gguf_model(source, {.name = options.name, .tokenizer = {}});
+  GgufModel gguf = llama_gguf_model(source, {.name = options.name, .tokenizer = options.tokenizer});
   std::map<std::string, Tensor> by_name;
   std::string strange;
   for (Tensor& tensor : model.tensors) {

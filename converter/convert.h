@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,10 +23,11 @@ struct ConvertOptions {
   ConvertTarget target = ConvertTarget::safetensors;
   /// F32, F16 or BF16. Nothing: types are kept, quantized weights become F16 (in GGUF: matrices keep the type
   /// that most of them have).
-  std::optional<DType> type;
+  std::optional<DType> type{};
   std::uint64_t max_shard_bytes = default_shard_bytes;
-  std::string name;          ///< general.name of a GGUF; empty: from the source
-  std::string name_or_path;  ///< _name_or_path of config.json; empty: as it was
+  std::string name{};                 ///< general.name of a GGUF; empty: from the source
+  std::filesystem::path tokenizer{};  ///< tokenizer.model for a GGUF; empty: the source's
+  std::string name_or_path{};         ///< _name_or_path of config.json; empty: as it was
 };
 
 /// What a conversion will write: a folder, or one file.

@@ -18,9 +18,9 @@ struct HfOutputOptions {
   HfContainer container = HfContainer::safetensors;
   /// All floating tensors, rotary buffers too, as .half() of a model does; else each keeps its type,
   /// quantized ones become F16.
-  std::optional<DType> type;
+  std::optional<DType> type{};
   std::uint64_t max_shard_bytes = default_shard_bytes;
-  std::string name_or_path;  ///< put into config.json as _name_or_path unless empty
+  std::string name_or_path{};  ///< put into config.json as _name_or_path unless empty
 };
 
 struct HfOutput {
