@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "converter/commands.h"
 #include "eval/commands.h"
 #include "format/amount.h"
 #include "format/console.h"
@@ -33,6 +34,9 @@ namespace {
 
 /// The subcommands, in the order in which --help lists them.
 constexpr auto commands = std::to_array<BindCommand>({
+    bind_base,
+    bind_merge_lora,
+    bind_convert,
     bind_quantize,
     bind_perplexity,
     bind_tokenize,
