@@ -144,13 +144,9 @@ std::vector<FileCheck> check_present(const std::vector<Present>& present, const 
   std::vector<Digests> digests = digest_files(requests, progress, options.threads);
   std::vector<FileCheck> out;
   for (std::size_t i = 0; i < present.size(); ++i) {
-    FileCheck check;
-    check.name = present[i].file->name;
     const SourcePtr source = open_file(present[i].path);
-    check.size = source->size();
-    check.digests = std::move(digests[i]);
-    judge(*present[i].file, check.size <= small_file ? source->read_text(small_file) : std::string(), check);
-    out.push_back(std::move(check));
+    const std::string bytes = source->size() <= small_file ? source->read_text(small_file) : std::string();
+    out.push_back(judge_content(*present[i].file, source->size(), std::move(digests[i]), bytes));
   }
   return out;
 }
@@ -274,6 +270,16 @@ std::vector<HashKind> kinds_needed(const ReleaseFile& file) {
   return {kinds.begin(), kinds.end()};
 }
 
+FileCheck judge_content(const ReleaseFile& file, std::uint64_t size, Digests digests,
+                        std::string_view bytes) {
+  FileCheck check;
+  check.name = file.name;
+  check.size = size;
+  check.digests = std::move(digests);
+  judge(file, bytes, check);
+  return check;
+}
+
 CheckReport check_files(const fs::path& path, const ReleaseFiles& list, const CheckOptions& options) {
   const fs::file_status status = fs::status(path);
   if (!fs::exists(status)) throw Error(ErrorKind::input, "there is no such file or folder").file(path);
@@ -295,14 +301,9 @@ CheckReport check_written(const fs::path& folder, const std::vector<WrittenFile>
       report.files.push_back(missing_file(file));
       continue;
     }
-    FileCheck check;
-    check.name = file.name;
-    check.size = found->size;
-    check.digests = found->digests;
     std::string bytes;
-    if (check.size <= small_file) bytes = open_file(folder / file.name)->read_text(small_file);
-    judge(file, bytes, check);
-    report.files.push_back(std::move(check));
+    if (found->size <= small_file) bytes = open_file(folder / file.name)->read_text(small_file);
+    report.files.push_back(judge_content(file, found->size, found->digests, bytes));
   }
   for (const WrittenFile& file : written) {
     if (names.contains(file.name)) continue;

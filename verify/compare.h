@@ -51,6 +51,11 @@ ReleaseFiles release_files(const Manifest& manifest);
 /// The algorithms needed to tell whether a content is one of the file's variants: of each, the strongest.
 std::vector<HashKind> kinds_needed(const ReleaseFile& file);
 
+/// The judgement on one content by its size and digests (of kinds_needed at least). `bytes` is the whole of a
+/// small file, for explain_damage; may be empty.
+FileCheck judge_content(const ReleaseFile& file, std::uint64_t size, Digests digests,
+                        std::string_view bytes = {});
+
 struct CheckOptions {
   bool every_digest = false;  ///< compute and compare all digests of a variant, not only its strongest
   Progress* progress = nullptr;
