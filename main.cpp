@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <clocale>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -78,12 +79,12 @@ std::string amount(double value, const std::string& unit) {
 
 /// 75 s -> "1:15".
 std::string clock_time(double seconds) {
-  const auto whole = static_cast<unsigned long long>(seconds + 0.5);
+  const auto whole = std::llround(std::min(seconds, 1e9));
   std::array<char, 64> text{};
   if (whole >= 3600) {
-    std::snprintf(text.data(), text.size(), "%llu:%02llu:%02llu", whole / 3600, whole / 60 % 60, whole % 60);
+    std::snprintf(text.data(), text.size(), "%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
   } else {
-    std::snprintf(text.data(), text.size(), "%llu:%02llu", whole / 60, whole % 60);
+    std::snprintf(text.data(), text.size(), "%lld:%02lld", whole / 60, whole % 60);
   }
   return text.data();
 }

@@ -1,7 +1,6 @@
 #include "quantize/block_encode.h"
 
-#include <cstdlib>
-#include <string_view>
+#include "format/isa.h"
 
 #define GALATEA_LANES inline
 #include "quantize/block_encode_lanes.h"
@@ -15,10 +14,8 @@ const BlockEncoders& block_encoders_portable() {
 
 const BlockEncoders& block_encoders() {
   static const BlockEncoders& chosen = []() -> const BlockEncoders& {
-    const char* isa = std::getenv("GALATEA_ISA");
     const BlockEncoders* avx2 = block_encoders_avx2();
-    const bool portable = avx2 == nullptr || (isa != nullptr && std::string_view(isa) == "scalar");
-    return portable ? block_encoders_portable() : *avx2;
+    return avx2 != nullptr && active_isa() >= Isa::avx2 ? *avx2 : block_encoders_portable();
   }();
   return chosen;
 }

@@ -28,7 +28,7 @@ struct BlockEncoders {
 const BlockEncoders& block_encoders_portable();
 /// nullptr where the processor (or the compiler's target) has no AVX2.
 const BlockEncoders* block_encoders_avx2();
-/// The fastest that runs here; the environment variable GALATEA_ISA=scalar asks for the portable ones.
+/// Those of active_isa().
 const BlockEncoders& block_encoders();
 
 }  // namespace galatea

@@ -10,10 +10,13 @@ if [ $# -gt 0 ]; then
 else
   mapfile -t files < <(git ls-files '*.cpp' '*.h')
 fi
-clang-format --dry-run --Werror "${files[@]}"
+bad=0
+clang-format --dry-run --Werror "${files[@]}" || bad=1
 
 # Clang's own compile commands: GCC's hold options that Clang does not know.
 [ -f build/clang/compile_commands.json ] || cmake --preset clang >/dev/null
 mapfile -t sources < <(printf '%s\n' "${files[@]}" | grep '\.cpp$' | grep -v '^tests/consumer/')
 printf '%s\n' "${sources[@]}" |
-  xargs -P "$(nproc)" -n 1 clang-tidy --quiet --warnings-as-errors='*' -p build/clang 2> >(grep -v 'warnings\? generated' >&2)
+  xargs -P "$(nproc)" -n 1 clang-tidy --quiet --warnings-as-errors='*' -p build/clang \
+    2> >(grep -v 'warnings\? generated' >&2) || bad=1
+exit $bad

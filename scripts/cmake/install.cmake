@@ -4,7 +4,7 @@ install(TARGETS galatea_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 foreach(room ${rooms})
   install(TARGETS galatea_${room} EXPORT galatea ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/galatea)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${room}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/galatea/${room}
-          FILES_MATCHING PATTERN "*.h")
+          FILES_MATCHING PATTERN "*.h" PATTERN "*command*" EXCLUDE)
 endforeach()
 install(TARGETS galatea_sentencepiece EXPORT galatea)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/galatea)
