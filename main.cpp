@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "converter/commands.h"
 #include "format/console.h"
 #include "format/error.h"
 
@@ -29,7 +30,7 @@ namespace galatea {
 namespace {
 
 /// The subcommands, in the order in which --help lists them.
-constexpr std::array<BindCommand, 0> commands = {};
+constexpr std::array commands = {BindCommand{bind_decode}, BindCommand{bind_encode}};
 
 constexpr const char* example_of_program =
     "galatea decode xor-metharme-13b --base llama-13b-hf --out metharme-13b";
