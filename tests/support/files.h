@@ -75,8 +75,8 @@ inline std::filesystem::path shared_data(std::string_view name) {
 
 }  // namespace galatea::test
 
-/// Declares `path` as a file of the evaluation data, or skips the test by the file's name.
-#define GALATEA_SHARED_DATA_OR_SKIP(path, name)                        \
-  const std::filesystem::path path = galatea::test::shared_data(name); \
-  if ((path).empty())                                                  \
+/// Declares `variable` as the path of a file of the evaluation data, or skips the test by the file's name.
+#define GALATEA_SHARED_DATA_OR_SKIP(variable, name)                        \
+  const std::filesystem::path variable = galatea::test::shared_data(name); \
+  if ((variable).empty())                                                  \
   GTEST_SKIP() << "needs " << (name) << " in ../shared/data or in the folder GALATEA_DATA names"
