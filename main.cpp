@@ -25,15 +25,17 @@
 #include "converter/commands.h"
 #include "format/console.h"
 #include "format/error.h"
+#include "verify/commands.h"
 
 namespace galatea {
 namespace {
 
 /// The subcommands, in the order in which --help lists them.
-constexpr std::array commands = {BindCommand{bind_decode}, BindCommand{bind_encode}};
+constexpr std::array commands = {BindCommand{bind_decode}, BindCommand{bind_encode}, BindCommand{bind_verify},
+                                 BindCommand{bind_inspect}};
 
 constexpr const char* example_of_program =
-    "galatea decode xor-metharme-13b --base llama-13b-hf --out metharme-13b";
+    "galatea decode --payload xor --base llama-13b-hf --out metharme-13b";
 constexpr const char* name_of_kind[] = {"done", "check_failed", "usage", "input", "system"};
 
 // Ctrl-C and SIGTERM ask once; asked again they kill.

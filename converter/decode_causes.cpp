@@ -165,7 +165,8 @@ std::string verdict_on_base(const DecodedFile& file, const ReleaseFile& entry) {
     case FileStatus::not_listed:
       return "of the base's file no digest was published: compare the other files of the base";
     default:
-      return "the base's file is not the published one" + (check.detail.empty() ? "" : ": " + check.detail) +
+      return "the base's file " + file.base->name().string() + " is not the published one" +
+             (check.detail.empty() ? "" : ": " + check.detail) +
              (check.remedy.empty() ? "" : "; " + check.remedy);
   }
 }
@@ -216,8 +217,7 @@ void require_published(const DecodedFile& file, const WrittenFile& written, cons
   if (!check.failed) return;
   Error error(ErrorKind::check_failed, "the decoded file is not the published one");
   error.file(file.name).expected(check.expected);
-  const auto& [kind, digest] = *check.digests.rbegin();
-  error.found(std::string(to_string(kind)) + " " + digest + ", " + std::to_string(check.size) + " bytes" +
+  error.found(check.found + ", " + std::to_string(check.size) + " bytes" +
               (check.detail.empty() ? "" : "; " + check.detail));
   if (!check.remedy.empty()) {
     error.remedy(check.remedy);

@@ -121,10 +121,12 @@ void bind_decode(CLI::App& app, Action& chosen) {
   command->add_option("--compression", options->compression, "Of the payload (default auto)")
       ->check(CLI::IsMember({"auto", "none", "gzip", "zstd"}));
   command->footer(
-      "A file is kept only when its content is what its name says and its digest, where one is\n"
-      "given, is the published one. Only digests tell a base with other weights of the same shape.\n\n"
-      "Example: galatea decode --payload xor_encoded_files --base llama-13b-hf\n"
-      "                        --out metharme-13b --release metharme-13b");
+      "A file is kept only when its content is what its name says and its digest,\n"
+      "where one is given, is the published one. Only digests tell a base with other\n"
+      "weights of the same shapes.\n\n"
+      "Example:\n"
+      "  galatea decode --payload xor_encoded_files --base llama-13b-hf \\\n"
+      "      --out metharme-13b --release metharme-13b");
   command->callback([options, &chosen] {
     require_out(*options);
     chosen = [options](Console& console) { return decode(*options, console); };

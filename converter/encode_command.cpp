@@ -35,12 +35,12 @@ void bind_encode(CLI::App& app, Action& chosen) {
   options->compression = "none";
   CLI::App* command =
       app.add_subcommand("encode", "Turn fine-tuned weights and their base into an XOR payload");
-  command->add_option("--finetuned", options->payload, "Folder of the fine-tuned checkpoint")
-      ->required();
+  command->add_option("--finetuned", options->payload, "Folder of the fine-tuned checkpoint")->required();
   add_common_options(*command, *options);
   command->add_option("--compression", options->compression, "Of the payload (default none)")
       ->check(CLI::IsMember({"none", "gzip", "zstd"}));
-  command->footer("Example: galatea encode --finetuned my-13b --base llama-13b-hf --out xor_encoded_files");
+  command->footer(
+      "Example:\n  galatea encode --finetuned my-13b --base llama-13b-hf --out xor_encoded_files");
   command->callback([options, &chosen] {
     require_out(*options);
     chosen = [options](Console& console) { return encode(*options, console); };

@@ -33,6 +33,7 @@ struct FileCheck {
   std::uint64_t size = 0;
   Digests digests;       ///< as found; of the algorithms that the list needed
   std::string expected;  ///< "SHA256 be2c27..." of a file that is not as it should be
+  std::string found;     ///< "SHA256 85467..." of what is there, of the same algorithm where one is expected
   std::string detail;    ///< which alternate, what a bad content means, what it is instead; may be empty
   std::string remedy;    ///< what to do; may be empty
   bool failed = false;   ///< known_bad, mismatch, and missing unless the list calls the file optional

@@ -85,7 +85,7 @@ void bind_inspect(CLI::App& app, Action& chosen) {
   CLI::App* command =
       app.add_subcommand("inspect", "Show what is in a checkpoint: kind, configuration, tensors");
   command->add_option("path", options->path, "A weight file, or a folder of a checkpoint")->required();
-  command->footer("Example: galatea inspect metharme-13b");
+  command->footer("Example:\n  galatea inspect metharme-13b");
   command->callback(
       [options, &chosen] { chosen = [options](Console& console) { return inspect(*options, console); }; });
 }

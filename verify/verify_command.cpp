@@ -70,7 +70,7 @@ std::optional<Structure> check_structure(const VerifyOptions& options, const Rec
 }
 
 std::string recognised_as(const Recognition& recognition) {
-  if (recognition.release.empty()) return "No file of a known release under its own name.";
+  if (recognition.release.empty()) return "Not a known release.";
   return "Looks like " + recognition.release + ": " + std::to_string(recognition.matching) + " of its " +
          std::to_string(recognition.listed) + " files. To check it: galatea verify ... --release " +
          recognition.release;
@@ -120,7 +120,7 @@ void bind_verify(CLI::App& app, Action& chosen) {
   command->footer(
       "Without a list, says what the files are and whether the weights can be read.\n"
       "Exit code 1 when a file is missing or not as published.\n\n"
-      "Example: galatea verify metharme-13b --release metharme-13b");
+      "Example:\n  galatea verify metharme-13b --release metharme-13b");
   command->callback([options, &chosen] {
     chosen = [options](Console& console) {
       const bool with_list = !options->manifest.empty() || !options->release.empty();
