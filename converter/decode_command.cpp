@@ -108,8 +108,7 @@ void bind_decode(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("decode", "Turn an XOR payload and the base into the released weights");
-  command->add_option("--payload,payload", options->payload, "Folder of the XORed files (or --payload DIR)")
-      ->required();
+  command->add_option("--payload,payload", options->payload, "Folder of the XORed files")->required();
   add_common_options(*command, *options);
   CLI::Option* release =
       command->add_option("--release", options->release,

@@ -35,9 +35,7 @@ void bind_encode(CLI::App& app, Action& chosen) {
   options->compression = "none";
   CLI::App* command =
       app.add_subcommand("encode", "Turn fine-tuned weights and their base into an XOR payload");
-  command
-      ->add_option("--finetuned,finetuned", options->payload,
-                   "Folder of the fine-tuned checkpoint (or --finetuned DIR)")
+  command->add_option("--finetuned,finetuned", options->payload, "Folder of the fine-tuned checkpoint")
       ->required();
   add_common_options(*command, *options);
   command->add_option("--compression", options->compression, "Of the payload (default none)")
