@@ -26,14 +26,20 @@
 #include "format/amount.h"
 #include "format/console.h"
 #include "format/error.h"
+#include "quantize/commands.h"
 #include "verify/commands.h"
 
 namespace galatea {
 namespace {
 
 /// The subcommands, in the order in which --help lists them.
-constexpr std::array commands = {BindCommand{bind_decode}, BindCommand{bind_encode}, BindCommand{bind_verify},
-                                 BindCommand{bind_inspect}};
+constexpr BindCommand commands[] = {
+    bind_decode,    //
+    bind_encode,    //
+    bind_quantize,  //
+    bind_verify,    //
+    bind_inspect,   //
+};
 
 constexpr const char* example_of_program =
     "galatea decode --payload xor --base llama-13b-hf --out metharme-13b";
