@@ -34,15 +34,18 @@ namespace {
 
 /// The subcommands, in the order in which --help lists them.
 constexpr BindCommand commands[] = {
-    bind_decode,    //
-    bind_encode,    //
-    bind_quantize,  //
-    bind_verify,    //
-    bind_inspect,   //
+    bind_decode,      //
+    bind_encode,      //
+    bind_base,        //
+    bind_merge_lora,  //
+    bind_convert,     //
+    bind_quantize,    //
+    bind_verify,      //
+    bind_inspect,     //
 };
 
 constexpr const char* example_of_program =
-    "galatea decode --payload xor --base llama-13b-hf --out metharme-13b";
+    "galatea decode metharme-13b-xor --base llama-13b-hf --out metharme-13b";
 constexpr const char* name_of_kind[] = {"done", "check_failed", "usage", "input", "system"};
 
 // Ctrl-C and SIGTERM ask once; asked again they kill.
