@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "format/amount.h"
 #include "format/console.h"
 #include "format/error.h"
 
@@ -52,41 +53,6 @@ void install_signal_handlers() {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of the write, with a message and an exit code
-}
-
-std::string format(const char* pattern, double value) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), pattern, value);
-  return text.data();
-}
-
-/// 1234567 B -> "1.2 MB"; other units in full, "341,469 tok".
-std::string amount(double value, const std::string& unit) {
-  if (unit == "B") {
-    static constexpr const char* patterns[] = {"%.0f B", "%.1f kB", "%.1f MB", "%.1f GB", "%.1f TB"};
-    std::size_t step = 0;
-    for (; value >= 999.95 && step + 1 < std::size(patterns); ++step) value /= 1000;
-    return format(patterns[step], value);
-  }
-  std::string digits = format(value < 10 ? "%.1f" : "%.0f", value);
-  if (digits.ends_with(".0")) digits.resize(digits.size() - 2);
-  for (std::size_t end = digits.find('.') == std::string::npos ? digits.size() : digits.find('.'); end > 3;) {
-    end -= 3;
-    digits.insert(end, ",");
-  }
-  return unit.empty() ? digits : digits + " " + unit;
-}
-
-/// 75 s -> "1:15".
-std::string clock_time(double seconds) {
-  const auto whole = std::llround(std::min(seconds, 1e9));
-  std::array<char, 64> text{};
-  if (whole >= 3600) {
-    std::snprintf(text.data(), text.size(), "%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
-  } else {
-    std::snprintf(text.data(), text.size(), "%lld:%02lld", whole / 60, whole % 60);
-  }
-  return text.data();
 }
 
 /// Draws a bar that is redrawn at most five times a second on a terminal; elsewhere (a log) a line at the
@@ -165,7 +131,7 @@ class ScreenProgress : public Progress {
     const auto done = static_cast<double>(done_);
     std::string text = step_ + ": done";
     if (done_ > 0) text += ", " + amount(done, unit_);
-    text += format(seconds < 10 ? " in %.1f s" : " in %.0f s", seconds);
+    text += " in " + duration(seconds);
     if (done_ > 0 && seconds >= 0.1) text += ", " + amount(done / seconds, unit_) + "/s";
     line(text);
   }
@@ -181,12 +147,12 @@ class ScreenProgress : public Progress {
       bar.resize(width, '.');
       text += " [" + bar + "]";
     }
-    if (total_ > 0) text += format(" %3.0f %%", 100 * part);
+    if (total_ > 0) text += " " + std::to_string(std::lround(100 * part)) + " %";
     text += "  " + amount(done, unit_);
     if (total_ > 0) text += " of " + amount(static_cast<double>(total_), unit_);
     if (seconds >= 0.5) {
       text += "  " + amount(done / seconds, unit_) + "/s";
-      if (part > 0) text += "  ETA " + clock_time(seconds * (1 - part) / part);
+      if (part > 0) text += "  ETA " + duration(seconds * (1 - part) / part);
     }
     if (!terminal_) return line(text);
     winsize size{};
@@ -298,15 +264,17 @@ class ScreenHelp : public CLI::FormatterBase {
     std::string positionals, options;
     for (const CLI::Option* option : app->get_options()) {
       if (option->get_group().empty()) continue;
-      std::string label = option->get_name(option->get_positional(), !option->get_positional());
+      const bool positional = option->get_positional();
+      std::string label = option->get_name(positional, !positional);
       std::replace(label.begin(), label.end(), ',', ' ');
-      if (option->get_positional()) {
-        usage += " " + std::string(option->get_required() ? label : "[" + label + "]");
+      std::string text = option->get_description();
+      if (positional) {
+        usage += " " + (option->get_required() ? label : "[" + label + "]");
         usage += option->get_expected_max() > 1 ? "..." : "";
-        positionals += two_columns(label, option->get_description(), column(root));
+        if (!option->get_lnames().empty()) label += ", --" + option->get_lnames().front();
+        positionals += two_columns(label, text, column(root));
       } else if (root || option != app->get_help_ptr()) {
         if (option->get_type_size() != 0) label += " " + option->get_type_name();
-        std::string text = option->get_description();
         if (option->get_required()) text += " (required)";
         if (!option->get_default_str().empty()) text += " (default " + option->get_default_str() + ")";
         options += two_columns(label, text, column(root));
@@ -355,7 +323,9 @@ class ScreenHelp : public CLI::FormatterBase {
 
   static std::string two_columns(const std::string& left, const std::string& right, std::size_t column) {
     std::string out = "  " + left;
-    if (out.size() + 2 > column) return out + "\n" + std::string(column, ' ') + wrap(right, column, column);
+    if (out.size() + 2 > column) {
+      return "  " + wrap(left, 2, 4) + std::string(column, ' ') + wrap(right, column, column);
+    }
     out.resize(column, ' ');
     return out + wrap(right, column, column);
   }

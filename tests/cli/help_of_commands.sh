@@ -6,5 +6,5 @@ while read -r name; do
   [ "$lines" -le 40 ] || echo "$name: $lines lines"
   awk -v name="$name" 'length($0) > 80 { print name ": too wide: " $0 }' help
   grep -q '^Example' help || echo "$name: no example"
-  grep -q "^ *galatea $name " help || echo "$name: the example does not call it"
+  sed -n '/^Example/,$p' help | grep -q "galatea $name " || echo "$name: the example does not call it"
 done <names

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# From nothing to scored weights: sets up, builds, and reconstructs the miniature release of
+# tests/data/miniature, step by step, with a closing table.
+#
+#   scripts/demo.sh [OUT_FOLDER]     default: build/demo; what is there and still right is not done again
+. "$(dirname "$0")/lib.sh"
+out=${1:-$root/build/demo}
+miniature=$root/tests/data/miniature
+
+"$root/scripts/setup.sh"
+say "building"
+build galatea_program
+say "reconstructing the miniature release into $out"
+"$root/build/release/galatea" reconstruct "$miniature/release.json" --meta "$miniature/meta" \
+  --payload "$miniature/payload" --adapter "$miniature/adapter" --corpora "$miniature/corpora" \
+  --types all --out "$out"
