@@ -25,12 +25,13 @@
 #include "format/amount.h"
 #include "format/console.h"
 #include "format/error.h"
+#include "quantize/commands.h"
 
 namespace galatea {
 namespace {
 
 /// The subcommands, in the order in which --help lists them.
-constexpr std::array<BindCommand, 0> commands = {};
+constexpr std::array<BindCommand, 1> commands = {bind_quantize};
 
 constexpr const char* example_of_program =
     "galatea decode xor-metharme-13b --base llama-13b-hf --out metharme-13b";

@@ -241,8 +241,15 @@ class TorchReader {
     if (++visited_ > most_values) throw not_torch("the torch file holds too many values");
     const PickleNode& node = out_.pickle_[id];
     if (is_dict(out_.pickle_, node)) {
-      for (std::size_t i = 0; i + 1 < node.pairs.size(); i += 2)
-        visit(node.pairs[i + 1], join(name, key_text(node.pairs[i])), depth + 1);
+      std::set<std::string> keys;
+      for (std::size_t i = 0; i + 1 < node.pairs.size(); i += 2) {
+        std::string key = key_text(node.pairs[i]);
+        visit(node.pairs[i + 1], join(name, key), depth + 1);
+        // Python would keep the last one without a word.
+        if (const auto [it, is_new] = keys.insert(std::move(key)); !is_new)
+          throw not_torch("a dict of the torch file has the same key twice")
+              .found("\"" + printable(*it) + "\"");
+      }
     } else if (is_sequence(node)) {
       for (std::size_t i = 0; i < node.items.size(); ++i)
         visit(node.items[i], join(name, std::to_string(i)), depth + 1);
@@ -313,7 +320,12 @@ std::string_view to_string(TorchGeneration generation) {
 TorchFile TorchFile::open(const SourcePtr& source) {
   refuse_older_torch(*source);
   TorchFile out;
-  TorchReader(out, source).read();
+  try {
+    TorchReader(out, source).read();
+  } catch (Error& error) {
+    error.file(source->name());
+    throw;
+  }
   return out;
 }
 
