@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "eval/commands.h"
 #include "format/amount.h"
 #include "format/console.h"
 #include "format/error.h"
@@ -31,7 +32,18 @@ namespace galatea {
 namespace {
 
 /// The subcommands, in the order in which --help lists them.
-constexpr std::array<BindCommand, 1> commands = {bind_quantize};
+constexpr auto commands = std::to_array<BindCommand>({
+    bind_decode,
+    bind_encode,
+    bind_base,
+    bind_merge_lora,
+    bind_convert,
+    bind_quantize,
+    bind_verify,
+    bind_inspect,
+    bind_perplexity,
+    bind_tokenize,
+});
 
 constexpr const char* example_of_program =
     "galatea decode xor-metharme-13b --base llama-13b-hf --out metharme-13b";
