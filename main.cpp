@@ -22,11 +22,19 @@
 #include <string>
 #include <vector>
 
+<<<<<<< HEAD
 #include "eval/commands.h"
 #include "format/amount.h"
 #include "format/console.h"
 #include "format/error.h"
 #include "quantize/commands.h"
+=======
+#include "converter/commands.h"
+#include "format/amount.h"
+#include "format/console.h"
+#include "format/error.h"
+#include "verify/commands.h"
+>>>>>>> verify
 
 namespace galatea {
 namespace {
@@ -46,7 +54,7 @@ constexpr auto commands = std::to_array<BindCommand>({
 });
 
 constexpr const char* example_of_program =
-    "galatea decode xor-metharme-13b --base llama-13b-hf --out metharme-13b";
+    "galatea decode --payload xor --base llama-13b-hf --out metharme-13b";
 constexpr const char* name_of_kind[] = {"done", "check_failed", "usage", "input", "system"};
 
 // Ctrl-C and SIGTERM ask once; asked again they kill.
