@@ -22,25 +22,20 @@
 #include <string>
 #include <vector>
 
-<<<<<<< HEAD
+#include "converter/commands.h"
 #include "eval/commands.h"
 #include "format/amount.h"
 #include "format/console.h"
 #include "format/error.h"
 #include "quantize/commands.h"
-=======
-#include "converter/commands.h"
-#include "format/amount.h"
-#include "format/console.h"
-#include "format/error.h"
 #include "verify/commands.h"
->>>>>>> verify
 
 namespace galatea {
 namespace {
 
 /// The subcommands, in the order in which --help lists them.
 constexpr auto commands = std::to_array<BindCommand>({
+    bind_reconstruct,
     bind_decode,
     bind_encode,
     bind_base,
