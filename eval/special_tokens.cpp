@@ -144,10 +144,10 @@ class Reader {
       const std::int32_t id = id_of(token.text);
       if (!token.text.empty()) out.tokens.push_back({token.text, id, token.strip_left, token.strip_right});
     }
-    for (const auto& [text, id] : added_) {
+    for (const auto& added : added_) {
       const bool named =
-          std::any_of(all.begin(), all.end(), [&](const NamedToken& t) { return t.text == text; });
-      if (!named) out.tokens.push_back({text, id, true, true});
+          std::any_of(all.begin(), all.end(), [&](const NamedToken& t) { return t.text == added.first; });
+      if (!named) out.tokens.push_back({added.first, added.second, true, true});
     }
     if (add_bos && named_.contains("bos_token")) out.first = id_of(named_.at("bos_token").text);
     if (add_eos && named_.contains("eos_token")) out.last = id_of(named_.at("eos_token").text);
