@@ -104,7 +104,10 @@ Conversion convert_model(const Checkpoint& source, LlamaModel model, const Conve
 }
 
 Conversion convert(const Checkpoint& source, const ConvertOptions& options) {
-  if (!source.has_config()) return lone_file(source, options);
+  const bool weights_alone =
+      source.kind() == CheckpointKind::torch || source.kind() == CheckpointKind::safetensors;
+  if (!source.has_config() || (weights_alone && options.target != ConvertTarget::gguf))
+    return lone_file(source, options);
   return convert_model(source, llama_model(source), options);
 }
 

@@ -42,8 +42,9 @@ struct Conversion {
 /// llama.cpp expects, rotary rows of q and k interleaved, vectors F32.
 Conversion convert_model(const Checkpoint& source, LlamaModel model, const ConvertOptions& options);
 
-/// Any checkpoint. A lone file of weights without a configuration becomes a lone file of the other container,
-/// names and order as stored; Error(usage) when that is to be GGUF.
+/// Any checkpoint. A single .bin or .safetensors file becomes a single file of the other container, names and
+/// order as stored (so one shard of several can be converted); to become GGUF it has to be a whole model with
+/// its config.json beside it, else Error(usage or input).
 Conversion convert(const Checkpoint& source, const ConvertOptions& options);
 
 /// "safetensors", "bin" or "gguf". Throws Error(usage).

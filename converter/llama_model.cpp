@@ -25,7 +25,8 @@ LlamaModel llama_model(const Checkpoint& checkpoint) {
     const auto id = parse_tensor_name(tensor.name);
     if (id && id->layer < model.config.layers) continue;
     if (tensor.name == "rope.freqs") continue;
-    if (checkpoint.kind() == CheckpointKind::hf) {
+    const CheckpointKind kind = checkpoint.kind();
+    if (kind == CheckpointKind::hf || kind == CheckpointKind::torch || kind == CheckpointKind::safetensors) {
       model.tensors.push_back(tensor);
     } else {
       strange += (strange.empty() ? "" : ", ") + tensor.name;
