@@ -102,7 +102,7 @@ void make_side_files(const Checkpoint& source, const LlamaConfig& config, DType 
 
 }  // namespace
 
-HfOutput hf_output(const Checkpoint& source, LlamaModel model, const HfOutputOptions& options) {
+HfOutput hf_output(const Checkpoint& source, HfModel model, const HfOutputOptions& options) {
   HfOutput out;
   out.losses = std::make_shared<CastLosses>();
   for (Tensor& tensor : model.tensors) {

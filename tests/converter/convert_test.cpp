@@ -136,7 +136,7 @@ TEST(Convert, a_single_file_of_a_folder_is_a_model_with_the_folders_side_files) 
   write(base(), folder / "folder.gguf", {.target = ConvertTarget::gguf, .name = "m"});
   EXPECT_TRUE(test::read_bytes(folder / "file.gguf") == test::read_bytes(folder / "folder.gguf"));
   const Checkpoint file = Checkpoint::open(folder / "one/pytorch_model.bin");
-  const Conversion out = convert_model(file, llama_model(file), {.target = ConvertTarget::safetensors});
+  const Conversion out = convert_model(file, hf_model(file), {.target = ConvertTarget::safetensors});
   std::vector<std::string> names;
   for (const FileLayout& layout : out.plan.files) names.push_back(layout.name);
   EXPECT_NE(std::find(names.begin(), names.end(), "tokenizer.model"), names.end());
