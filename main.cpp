@@ -22,15 +22,25 @@
 #include <string>
 #include <vector>
 
+#include "converter/commands.h"
+#include "eval/commands.h"
 #include "format/amount.h"
 #include "format/console.h"
 #include "format/error.h"
+#include "quantize/commands.h"
 
 namespace galatea {
 namespace {
 
 /// The subcommands, in the order in which --help lists them.
-constexpr std::array<BindCommand, 0> commands = {};
+constexpr auto commands = std::to_array<BindCommand>({
+    bind_base,
+    bind_merge_lora,
+    bind_convert,
+    bind_quantize,
+    bind_perplexity,
+    bind_tokenize,
+});
 
 constexpr const char* example_of_program =
     "galatea decode xor-metharme-13b --base llama-13b-hf --out metharme-13b";

@@ -76,7 +76,7 @@ bool GgufFile::recognise(const ByteSource& source) {
   return std::string_view(reinterpret_cast<const char*>(magic), 4) == "GGUF";
 }
 
-GgufFile GgufFile::read(SourcePtr source) {
+GgufFile GgufFile::read(const SourcePtr& source) {
   GgufPart part = read_gguf_part(source);
   GgufFile file;
   file.version_ = part.version;
@@ -101,20 +101,18 @@ GgufFile GgufFile::open(const fs::path& path) {
         .expected(number >= count ? "NAME-NNNNN-of-NNNNN.gguf" : split_name("NAME", number + 1, count))
         .remedy("give the parts the names under which they were published, all in one folder");
   }
-  std::vector<GgufFile> parts;
+  std::vector<GgufFile> parts(static_cast<std::size_t>(count));
+  parts[static_cast<std::size_t>(number)] = std::move(opened);
   for (std::uint64_t i = 0; i < count; ++i) {
+    if (i == number) continue;
     const fs::path place = path.parent_path() / split_name(name->prefix, i + 1, count);
-    if (i == number) {
-      parts.push_back(std::move(opened));
-      continue;
-    }
     try {
-      parts.push_back(read(open_file(place)));
+      parts[i] = read(open_file(place));
     } catch (Error& error) {
       throw error.context("while opening part " + std::to_string(i + 1) + " of " + std::to_string(count) +
                           " of a split model");
     }
-    if (parts.back().get_unsigned("split.count") != count || parts.back().get_unsigned("split.no") != i) {
+    if (parts[i].get_unsigned("split.count") != count || parts[i].get_unsigned("split.no") != i) {
       throw Error(ErrorKind::input, "a part of a split model belongs to another model or place").file(place);
     }
   }

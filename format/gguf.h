@@ -40,7 +40,7 @@ class GgufFile {
   /// Opens a GGUF file, or all parts of a split model by any one of them. Throws Error(input).
   static GgufFile open(const std::filesystem::path& path);
   /// One part by itself, split or not.
-  static GgufFile read(SourcePtr source);
+  static GgufFile read(const SourcePtr& source);
 
   /// True when `source` starts like a GGUF file (of either byte order).
   static bool recognise(const ByteSource& source);

@@ -106,6 +106,7 @@ std::vector<AddedToken> read_added_tokens(const fs::path& folder) {
     read_added_tokens_decoder(folder / "tokenizer_config.json", tokens);
   }
   std::vector<AddedToken> out;
+  out.reserve(tokens.size());
   for (auto& [id, token] : tokens) out.push_back(std::move(token));
   return out;
 }

@@ -3,7 +3,7 @@
 #include "format/isa.h"
 
 #define GALATEA_LANES inline
-#include "quantize/block_encode_lanes.h"
+#include "quantize/block_encode_lanes.inc"
 
 namespace galatea {
 

@@ -3,7 +3,7 @@
 #if defined(__x86_64__)
 
 #define GALATEA_LANES __attribute__((target("avx2"))) inline
-#include "quantize/block_encode_lanes.h"
+#include "quantize/block_encode_lanes.inc"
 
 namespace galatea {
 

@@ -1,5 +1,5 @@
 # The help of each command fits one screen, shows an example and the way to the global options.
-galatea --help | sed -n '/^Commands/,/^$/p' | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p' | tee names
+galatea --help | sed -n '/^Commands/,/^$/p' | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p' >names
 while read -r name; do
   galatea "$name" --help >help || echo "$name --help fails"
   lines=$(wc -l <help)

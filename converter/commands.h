@@ -1,0 +1,12 @@
+// The subcommands of this room.
+#pragma once
+
+#include "format/console.h"
+
+namespace galatea {
+
+void bind_base(CLI::App& app, Action& chosen);
+void bind_convert(CLI::App& app, Action& chosen);
+void bind_merge_lora(CLI::App& app, Action& chosen);
+
+}  // namespace galatea

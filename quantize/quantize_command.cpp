@@ -1,0 +1,195 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "format/checkpoint.h"
+#include "format/error.h"
+#include "quantize/commands.h"
+#include "quantize/quantize_model.h"
+#include "verify/provenance.h"
+
+namespace galatea {
+namespace {
+
+struct Options {
+  std::string input, output, type, output_type, embedding_type, tokenizer, name;
+  bool pure = false, allow_requantize = false, dry_run = false, overwrite = false, per_tensor = false;
+};
+
+/// "F32 F16 ...", for help and messages.
+std::string encoder_names() {
+  std::string names;
+  for (const Encoder& row : all_encoders())
+    names += (names.empty() ? "" : " ") + std::string(type_info(row.type).name);
+  return names;
+}
+
+DType type_named(const std::string& name) {
+  const std::optional<DType> type = find_type_by_name(name);
+  if (!type || find_encoder(*type) == nullptr) {
+    throw Error(ErrorKind::usage, "unknown type '" + printable(name) + "'").expected(encoder_names());
+  }
+  return *type;
+}
+
+std::string text(const char* pattern, double value) {
+  std::array<char, 64> out{};
+  std::snprintf(out.data(), out.size(), pattern, value);
+  return out.data();
+}
+
+std::string row(const std::string& what, const std::string& tensors, const std::string& bytes,
+                const std::string& bits, const std::string& error) {
+  std::array<char, 200> out{};
+  std::snprintf(out.data(), out.size(), "%-26s %7s %15s %7s %12s", what.c_str(), tensors.c_str(),
+                bytes.c_str(), bits.c_str(), error.c_str());
+  std::string line = out.data();
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line;
+}
+
+double bits_of(std::uint64_t bytes, std::uint64_t values) {
+  return values == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(values);
+}
+
+std::string error_text(const QuantizedTensor& tensor) {
+  return tensor.error == nullptr ? "-" : text("%.3e", tensor.error->relative_error());
+}
+
+/// One line for each type, or for each tensor; the error is relative to the tensor's own root mean square.
+void print_table(const QuantizationPlan& plan, bool per_tensor, bool measured, Console& console) {
+  console.print(row(per_tensor ? "tensor" : "type", per_tensor ? "type" : "tensors", "bytes", "bits/w",
+                    measured ? (per_tensor ? "error" : "worst error") : ""));
+  if (per_tensor) {
+    for (const QuantizedTensor& tensor : plan.tensors) {
+      console.print(row(tensor.name, std::string(type_info(tensor.to).name), std::to_string(tensor.bytes),
+                        text("%.2f", bits_of(tensor.bytes, tensor.values())),
+                        measured ? error_text(tensor) : ""));
+    }
+    return;
+  }
+  for (const TypeInfo& type : all_types()) {
+    std::uint64_t count = 0, bytes = 0, values = 0;
+    double worst = 0;
+    for (const QuantizedTensor& tensor : plan.tensors) {
+      if (tensor.to != type.type) continue;
+      ++count;
+      bytes += tensor.bytes;
+      values += tensor.values();
+      if (measured && tensor.error != nullptr) worst = std::max(worst, tensor.error->relative_error());
+    }
+    if (count == 0) continue;
+    console.print(row(std::string(type.name), std::to_string(count), std::to_string(bytes),
+                      text("%.2f", bits_of(bytes, values)), measured ? text("%.3e", worst) : ""));
+  }
+}
+
+nlohmann::json document_of(const Options& options, const QuantizationPlan& plan, bool measured) {
+  nlohmann::json tensors = nlohmann::json::array();
+  for (const QuantizedTensor& tensor : plan.tensors) {
+    nlohmann::json entry = {{"name", tensor.name},
+                            {"shape", tensor.shape},
+                            {"from", type_info(tensor.from).name},
+                            {"type", type_info(tensor.to).name},
+                            {"bytes", tensor.bytes},
+                            {"bits_per_weight", bits_of(tensor.bytes, tensor.values())}};
+    if (measured && tensor.error != nullptr) {
+      entry["rms_error"] = tensor.error->rms_error(tensor.values());
+      entry["relative_error"] = tensor.error->relative_error();
+    }
+    tensors.push_back(std::move(entry));
+  }
+  return {{"input", options.input},
+          {"output", options.output},
+          {"type", type_info(type_named(options.type)).name},
+          {"bytes", plan.layout.size()},
+          {"bits_per_weight", plan.bits_per_weight()},
+          {"tensors", std::move(tensors)}};
+}
+
+QuantizationPlan make_plan(const Options& options) {
+  QuantizeOptions how;
+  how.mix.type = type_named(options.type);
+  how.mix.pure = options.pure;
+  if (!options.output_type.empty()) how.mix.output_type = type_named(options.output_type);
+  if (!options.embedding_type.empty()) how.mix.embedding_type = type_named(options.embedding_type);
+  how.allow_requantize = options.allow_requantize;
+  how.measure = !options.dry_run;
+  const Checkpoint checkpoint = Checkpoint::open(options.input);
+  GgufModel model = llama_gguf_model(checkpoint, {options.name, options.tokenizer});
+  return plan_quantization(std::move(model), std::filesystem::path(options.output).filename().string(), how);
+}
+
+int quantize(const Options& options, Console& console) {
+  const QuantizationPlan plan = make_plan(options);
+  for (const std::string& note : plan.notes) console.progress().note(note);
+  if (options.dry_run) {
+    print_table(plan, options.per_tensor, false, console);
+    console.print(options.output + " would have " + std::to_string(plan.layout.size()) + " bytes, " +
+                  text("%.3f", plan.bits_per_weight()) + " bits for each weight");
+    console.print_json(document_of(options, plan, false));
+    return 0;
+  }
+  WriteOptions write;
+  write.overwrite = options.overwrite;
+  write.progress = &console.progress();
+  const WrittenFile written = write_file(plan.layout, options.output, write);
+  nlohmann::json document = document_of(options, plan, true);
+  document["sha256"] = written.digests.at(HashKind::sha256);
+  print_table(plan, options.per_tensor, true, console);
+  console.print(options.output + ": " + std::to_string(written.size) + " bytes, " +
+                text("%.3f", plan.bits_per_weight()) + " bits for each weight");
+  console.print(written.digests.at(HashKind::sha256) + "  " + options.output);
+  const nlohmann::json settings = {{"type", type_info(type_named(options.type)).name},
+                                   {"pure", options.pure},
+                                   {"output_type", options.output_type},
+                                   {"embedding_type", options.embedding_type},
+                                   {"tokenizer", options.tokenizer},
+                                   {"name", options.name},
+                                   {"allow_requantize", options.allow_requantize}};
+  write_provenance(
+      {"quantize", "scales and codes in float32, without fused multiply-adds", {options.input}, {written}},
+      settings, options.output);
+  console.print_json(document);
+  return 0;
+}
+
+}  // namespace
+
+void bind_quantize(CLI::App& app, Action& chosen) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("quantize", "Write a checkpoint as GGUF with fewer bits for each weight");
+  command->add_option("input", options->input, "A checkpoint: folder, GGUF, safetensors, .pth, ...")
+      ->required();
+  command->add_option("output", options->output, "The GGUF file to write")->required();
+  command->add_option("--type", options->type, encoder_names())->required()->type_name("TYPE");
+  command->add_flag("--pure", options->pure, "TYPE for the output head too");
+  command->add_option("--output-type", options->output_type, "Type of the output head")->type_name("TYPE");
+  command->add_option("--embedding-type", options->embedding_type, "Type of the embedding")
+      ->type_name("TYPE");
+  command->add_option("--tokenizer", options->tokenizer, "Its tokenizer.model, where it is elsewhere")
+      ->type_name("FILE");
+  command->add_option("--name", options->name, "general.name in the file (default: that of the input)")
+      ->type_name("NAME");
+  command->add_flag("--allow-requantize", options->allow_requantize,
+                    "Take weights that are quantized already");
+  command->add_flag("--per-tensor", options->per_tensor, "A line for each tensor");
+  command->add_flag("--dry-run", options->dry_run, "Say what would be written, to the byte; write nothing");
+  command->add_flag("--overwrite", options->overwrite, "Replace the output if it is there");
+  command->footer(
+      "Norms stay F32. With a quantized TYPE the output head gets Q8_0, where llama.cpp\n"
+      "has Q6_K, which galatea does not write; --pure gives it TYPE. Errors are root\n"
+      "mean squares over those of the weights.\n\n"
+      "Example: galatea quantize metharme-13b metharme-13b-q4_0.gguf --type Q4_0");
+  command->callback(
+      [options, &chosen] { chosen = [options](Console& console) { return quantize(*options, console); }; });
+}
+
+}  // namespace galatea

@@ -1,0 +1,45 @@
+// A model as it will be in a quantized GGUF file, known to the byte before any work is done.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "format/gguf_llama.h"
+#include "format/plan.h"
+#include "quantize/encoder.h"
+#include "quantize/type_mix.h"
+
+namespace galatea {
+
+/// One tensor on its way. `error` fills while the plan is written, and stays empty for tensors that are copied.
+struct QuantizedTensor {
+  std::string name;
+  Shape shape;
+  DType from = DType::f32, to = DType::f32;
+  std::uint64_t bytes = 0;
+  std::shared_ptr<QuantizationError> error;
+
+  std::uint64_t values() const { return element_count(shape); }
+};
+
+struct QuantizationPlan {
+  FileLayout layout;
+  std::vector<QuantizedTensor> tensors;  ///< in the order of the file
+  std::vector<std::string> notes;        ///< what was decided beyond the rule of type_mix.h
+
+  /// Stored bits for each weight, over all tensors.
+  double bits_per_weight() const;
+};
+
+struct QuantizeOptions {
+  TypeMix mix;
+  bool allow_requantize = false;  ///< else a source that is quantized itself is refused
+  bool measure = true;            ///< fill QuantizedTensor::error
+};
+
+/// Throws Error(usage) for a type without an encoder or llama.cpp number, and for a quantized source unless that is
+/// allowed; Error(input) naming the tensor for one that cannot be stored.
+QuantizationPlan plan_quantization(GgufModel model, std::string file_name, const QuantizeOptions& options);
+
+}  // namespace galatea
