@@ -131,9 +131,9 @@ bool PickleInterpreter::container(PickleOp op) {
       push({.kind = PickleKind::dict});
       return true;
     case PickleOp::dict: {
-      auto pairs = take_marked();
+      const std::vector<PickleId> pairs = take_marked();
       push({.kind = PickleKind::dict});
-      set_items(std::move(pairs));
+      set_items(pairs);
       return true;
     }
     case PickleOp::setitem: {
