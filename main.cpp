@@ -28,22 +28,27 @@
 #include "format/console.h"
 #include "format/error.h"
 #include "quantize/commands.h"
+#include "verify/commands.h"
 
 namespace galatea {
 namespace {
 
 /// The subcommands, in the order in which --help lists them.
 constexpr auto commands = std::to_array<BindCommand>({
+    bind_decode,
+    bind_encode,
     bind_base,
     bind_merge_lora,
     bind_convert,
     bind_quantize,
+    bind_verify,
+    bind_inspect,
     bind_perplexity,
     bind_tokenize,
 });
 
 constexpr const char* example_of_program =
-    "galatea decode xor-metharme-13b --base llama-13b-hf --out metharme-13b";
+    "galatea decode metharme-13b-xor --base llama-13b-hf --out metharme-13b";
 constexpr const char* name_of_kind[] = {"done", "check_failed", "usage", "input", "system"};
 
 // Ctrl-C and SIGTERM ask once; asked again they kill.
