@@ -22,19 +22,27 @@
 #include <string>
 #include <vector>
 
+#include "converter/commands.h"
 #include "format/amount.h"
 #include "format/console.h"
 #include "format/error.h"
 #include "quantize/commands.h"
+#include "verify/commands.h"
 
 namespace galatea {
 namespace {
 
 /// The subcommands, in the order in which --help lists them.
-constexpr std::array<BindCommand, 1> commands = {bind_quantize};
+constexpr BindCommand commands[] = {
+    bind_decode,    //
+    bind_encode,    //
+    bind_quantize,  //
+    bind_verify,    //
+    bind_inspect,   //
+};
 
 constexpr const char* example_of_program =
-    "galatea decode xor-metharme-13b --base llama-13b-hf --out metharme-13b";
+    "galatea decode --payload xor --base llama-13b-hf --out metharme-13b";
 constexpr const char* name_of_kind[] = {"done", "check_failed", "usage", "input", "system"};
 
 // Ctrl-C and SIGTERM ask once; asked again they kill.

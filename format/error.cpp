@@ -74,6 +74,11 @@ Error& Error::remedy(std::string_view text) {
   return *this;
 }
 
+Error& Error::replace_remedy(std::string_view text) {
+  remedy_.clear();
+  return remedy(text);
+}
+
 Error& Error::context(std::string_view text) {
   context_.push_back(printable(text, 4096));
   rebuild();

@@ -38,6 +38,8 @@ class Error : public std::exception {
   Error& expected(std::string_view text);
   Error& found(std::string_view text);
   Error& remedy(std::string_view text);
+  /// For a caller who knows better what to do than the place of the fault did.
+  Error& replace_remedy(std::string_view text);
   /// Appends one line "while ...", outermost last.
   Error& context(std::string_view text);
 

@@ -171,6 +171,19 @@ void require_plain_name(const std::string& name) {
   }
 }
 
+/// A file seen under another name.
+class NamedSource final : public ByteSource {
+ public:
+  NamedSource(SourcePtr source, fs::path name) : source_(std::move(source)), name_(std::move(name)) {}
+  std::uint64_t size() const override { return source_->size(); }
+  const fs::path& name() const override { return name_; }
+  void read(std::uint64_t offset, std::span<std::byte> out) const override { source_->read(offset, out); }
+
+ private:
+  SourcePtr source_;
+  fs::path name_;
+};
+
 WrittenFile write_one(const FileLayout& layout, const fs::path& path, const WriteOptions& options) {
   WrittenFile written{layout.name, layout.size(), {}};
   OutputFile output(path, written.size, options.overwrite);
@@ -187,17 +200,13 @@ WrittenFile write_one(const FileLayout& layout, const fs::path& path, const Writ
       [&](std::uint64_t offset, std::span<const std::byte> bytes) { output.write(offset, bytes); }, hash)
       .run();
   for (Hasher& hasher : hashers) written.digests[hasher.kind()] = hasher.finish();
-  if (layout.check) {
-    try {
-      layout.check(open_file(output.partial_path()));
-    } catch (Error& error) {
-      // The partial name is of no use to the reader of the message.
-      Error renamed(error.kind(), error.problem());
-      renamed.file(path).tensor(error.tensor_name()).remedy(error.remedy_text());
-      if (error.byte()) renamed.at(*error.byte());
-      renamed.context("checking the finished file before it gets its name");
-      throw renamed;
-    }
+  try {
+    // Errors name the file by the name that it is about to get.
+    if (layout.check) layout.check(std::make_shared<NamedSource>(open_file(output.partial_path()), path));
+    if (layout.accept) layout.accept(written);
+  } catch (Error& error) {
+    error.file(path).context("checking the finished file before it gets its name");
+    throw;
   }
   output.commit();
   return written;

@@ -48,12 +48,21 @@ struct CrcSegment {
 
 using Segment = std::variant<LiteralSegment, TensorSegment, CrcSegment>;
 
+/// One file that was written (or, in a dry run, would be).
+struct WrittenFile {
+  std::string name;
+  std::uint64_t size = 0;
+  std::map<HashKind, std::string> digests;  ///< lower-case hex, of the kinds asked for
+};
+
 struct FileLayout {
   std::string name;  ///< relative to the output folder; no "..", not absolute
   std::vector<Tensor> tensors;
   std::vector<Segment> segments;  ///< in file order, without gaps
   /// Called with the finished bytes before the file gets its name; an Error from it discards the file.
   std::function<void(const SourcePtr& finished)> check;
+  /// Called after `check` with the digests of the finished file; an Error from it discards the file too.
+  std::function<void(const WrittenFile& finished)> accept;
 
   std::uint64_t size() const;
 };
@@ -68,13 +77,6 @@ struct Plan {
   std::vector<FileLayout> files;  ///< written in this order
 
   std::uint64_t size() const;
-};
-
-/// One file that was written (or, in a dry run, would be).
-struct WrittenFile {
-  std::string name;
-  std::uint64_t size = 0;
-  std::map<HashKind, std::string> digests;  ///< lower-case hex, of the kinds asked for
 };
 
 struct WriteOptions {

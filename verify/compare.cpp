@@ -1,6 +1,7 @@
 #include "verify/compare.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <utility>
@@ -33,6 +34,17 @@ std::string named_digest(HashKind kind, const std::string& digest) {
   return std::string(to_string(kind)) + " " + digest;
 }
 
+/// Of the algorithm that the file's primary digest has, else of the strongest.
+std::string found_digest(const ReleaseFile& file, const Digests& digests) {
+  if (digests.empty()) return {};
+  auto shown = std::prev(digests.end());
+  if (!file.variants.empty()) {
+    const auto same = digests.find(strongest(file.variants.front().digests));
+    if (same != digests.end()) shown = same;
+  }
+  return named_digest(shown->first, shown->second);
+}
+
 std::string expectation(const ReleaseFile& file) {
   if (file.variants.empty()) return file.size ? std::to_string(*file.size) + " bytes" : "";
   const Digests& digests = file.variants.front().digests;
@@ -54,12 +66,14 @@ std::string published_elsewhere(const Digests& digests) {
 std::string size_difference(const ReleaseFile& file, std::uint64_t size) {
   if (!file.size || *file.size == size) return {};
   const std::string sizes = std::to_string(size) + " bytes instead of " + std::to_string(*file.size);
-  return size < *file.size ? sizes + ": is the file complete?" : sizes;
+  const bool cut_off = size<*file.size&& * file.size> small_file;
+  return cut_off ? sizes + ": is the file complete?" : sizes;
 }
 
 /// Fills status, expected, detail, remedy and failed from the digests in `check`. `bytes` is the content of a
 /// small file, empty when it is not at hand.
 void judge(const ReleaseFile& file, std::string_view bytes, FileCheck& check) {
+  check.found = found_digest(file, check.digests);
   for (std::size_t i = 0; i < file.variants.size(); ++i) {
     if (!same_content(file.variants[i].digests, check.digests)) continue;
     check.status = i == 0 ? FileStatus::ok : FileStatus::alternate;
@@ -144,13 +158,9 @@ std::vector<FileCheck> check_present(const std::vector<Present>& present, const 
   std::vector<Digests> digests = digest_files(requests, progress, options.threads);
   std::vector<FileCheck> out;
   for (std::size_t i = 0; i < present.size(); ++i) {
-    FileCheck check;
-    check.name = present[i].file->name;
     const SourcePtr source = open_file(present[i].path);
-    check.size = source->size();
-    check.digests = std::move(digests[i]);
-    judge(*present[i].file, check.size <= small_file ? source->read_text(small_file) : std::string(), check);
-    out.push_back(std::move(check));
+    const std::string bytes = source->size() <= small_file ? source->read_text(small_file) : std::string();
+    out.push_back(judge_content(*present[i].file, source->size(), std::move(digests[i]), bytes));
   }
   return out;
 }
@@ -204,6 +214,7 @@ CheckReport check_single(const fs::path& path, const ReleaseFiles& list, const C
   check.name = name;
   check.size = fs::file_size(path);
   check.digests = digest_files(requests, progress, options.threads).front();
+  check.found = found_digest(any, check.digests);
   for (const ReleaseFile& file : list) {
     for (const ReleaseVariant& variant : file.variants) {
       if (!same_content(variant.digests, check.digests)) continue;
@@ -274,6 +285,16 @@ std::vector<HashKind> kinds_needed(const ReleaseFile& file) {
   return {kinds.begin(), kinds.end()};
 }
 
+FileCheck judge_content(const ReleaseFile& file, std::uint64_t size, Digests digests,
+                        std::string_view bytes) {
+  FileCheck check;
+  check.name = file.name;
+  check.size = size;
+  check.digests = std::move(digests);
+  judge(file, bytes, check);
+  return check;
+}
+
 CheckReport check_files(const fs::path& path, const ReleaseFiles& list, const CheckOptions& options) {
   const fs::file_status status = fs::status(path);
   if (!fs::exists(status)) throw Error(ErrorKind::input, "there is no such file or folder").file(path);
@@ -295,14 +316,9 @@ CheckReport check_written(const fs::path& folder, const std::vector<WrittenFile>
       report.files.push_back(missing_file(file));
       continue;
     }
-    FileCheck check;
-    check.name = file.name;
-    check.size = found->size;
-    check.digests = found->digests;
     std::string bytes;
-    if (check.size <= small_file) bytes = open_file(folder / file.name)->read_text(small_file);
-    judge(file, bytes, check);
-    report.files.push_back(std::move(check));
+    if (found->size <= small_file) bytes = open_file(folder / file.name)->read_text(small_file);
+    report.files.push_back(judge_content(file, found->size, found->digests, bytes));
   }
   for (const WrittenFile& file : written) {
     if (names.contains(file.name)) continue;

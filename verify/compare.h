@@ -33,6 +33,7 @@ struct FileCheck {
   std::uint64_t size = 0;
   Digests digests;       ///< as found; of the algorithms that the list needed
   std::string expected;  ///< "SHA256 be2c27..." of a file that is not as it should be
+  std::string found;     ///< "SHA256 85467..." of what is there, of the same algorithm where one is expected
   std::string detail;    ///< which alternate, what a bad content means, what it is instead; may be empty
   std::string remedy;    ///< what to do; may be empty
   bool failed = false;   ///< known_bad, mismatch, and missing unless the list calls the file optional
@@ -50,6 +51,11 @@ ReleaseFiles release_files(const Manifest& manifest);
 
 /// The algorithms needed to tell whether a content is one of the file's variants: of each, the strongest.
 std::vector<HashKind> kinds_needed(const ReleaseFile& file);
+
+/// The judgement on one content by its size and digests (of kinds_needed at least). `bytes` is the whole of a
+/// small file, for explain_damage; may be empty.
+FileCheck judge_content(const ReleaseFile& file, std::uint64_t size, Digests digests,
+                        std::string_view bytes = {});
 
 struct CheckOptions {
   bool every_digest = false;  ///< compute and compare all digests of a variant, not only its strongest

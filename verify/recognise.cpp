@@ -61,10 +61,11 @@ Recognition recognise(const fs::path& path, Progress& progress, int threads) {
     out.files.push_back(look_up(requests[i].path, std::move(digests[i]), matches));
   }
   for (const Release& release : known_releases()) {
-    if (matches[release.name] <= out.matching) continue;
+    const std::size_t matching = matches[release.name], listed = release_part(release, "files").size();
+    if (matching <= out.matching || 2 * matching < listed) continue;
     out.release = release.name;
-    out.matching = matches[release.name];
-    out.listed = release_part(release, "files").size();
+    out.matching = matching;
+    out.listed = listed;
   }
   return out;
 }

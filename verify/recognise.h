@@ -14,7 +14,7 @@ namespace galatea {
 struct Recognition {
   /// ok: published (detail says where); known_bad; not_listed: not known. Sorted by name.
   std::vector<FileCheck> files;
-  /// The release that most files belong to under their own names, empty when there is none.
+  /// The release at least half of whose files are here under their own names, empty when there is none.
   std::string release;
   std::size_t matching = 0;  ///< files of that release among them
   std::size_t listed = 0;    ///< files that the release has

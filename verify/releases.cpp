@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "format/error.h"
+#include "format/json.h"
 #include "format/source.h"
 #include "verify/manifest.h"
 #include "verify/releases_data.h"
@@ -164,14 +165,6 @@ Release release_of(const json& object) {
   take_scores(object, release);
   accept_for_any_weights(object, release);
   return release;
-}
-
-json parse_json(std::string_view text, const std::filesystem::path& source) {
-  try {
-    return json::parse(text);
-  } catch (const json::parse_error& error) {
-    throw Error(ErrorKind::input, "release description is not JSON").file(source).at(error.byte);
-  }
 }
 
 struct KnownReleases {

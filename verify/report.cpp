@@ -18,11 +18,10 @@ std::string padded(std::string text, std::size_t width) {
   return text;
 }
 
-/// "SHA256 78caa8fd29e4bf2f..." of the strongest algorithm.
-std::string found_digest(const FileCheck& file, bool whole) {
-  if (file.digests.empty()) return {};
-  const auto& [kind, digest] = *file.digests.rbegin();
-  return std::string(to_string(kind)) + " " + (whole ? digest : digest.substr(0, 16) + "...");
+/// "SHA256 78caa8fd29e4bf2f..."
+std::string shortened(const std::string& digest) {
+  constexpr std::size_t most = 24;
+  return digest.size() > most ? digest.substr(0, most) + "..." : digest;
 }
 
 }  // namespace
@@ -35,13 +34,13 @@ std::string report_text(const CheckReport& report) {
   for (const FileCheck& file : report.files) {
     std::string line =
         "  " + padded(std::string(to_string(file.status)), 12) + padded(printable(file.name), width);
-    if (!file.failed) line += "  " + found_digest(file, false);
+    if (!file.failed) line += "  " + shortened(file.found);
     while (line.ends_with(' ')) line.pop_back();
     out += line + "\n";
     const std::string indent(14, ' ');
     if (file.failed && !file.expected.empty()) out += indent + "expected: " + file.expected + "\n";
-    if (file.failed && !file.digests.empty()) {
-      out += indent + "found:    " + found_digest(file, true) + ", " + std::to_string(file.size) + " bytes\n";
+    if (file.failed && !file.found.empty()) {
+      out += indent + "found:    " + file.found + ", " + std::to_string(file.size) + " bytes\n";
     }
     if (!file.detail.empty()) out += indent + printable(file.detail, 1000) + "\n";
     if (!file.remedy.empty()) out += indent + "remedy:   " + printable(file.remedy, 1000) + "\n";

@@ -189,18 +189,25 @@ TEST(Compare, ReportForPeopleAndPrograms) {
 
 TEST(Recognise, ByContentAmongTheKnownReleases) {
   const test::TempFolder folder;
+  const std::string checklist =
+      "6efc8dab194ab59e49cd24be5574d85e  consolidated.00.pth\n7596560e011154b90eb51a1b15739763  "
+      "params.json\n";
+  test::write_bytes(folder / "checklist.chk", checklist);
+  test::write_bytes(folder / "mine.txt", "mine");
   test::write_bytes(folder / "params.json", params_7b);
   test::write_bytes(folder / "tokenizer.model", std::string(499'723, '\0'));
-  test::write_bytes(folder / "mine.txt", "mine");
   const Recognition found = recognise(folder.path());
-  ASSERT_EQ(found.files.size(), 3U);
-  EXPECT_EQ(found.files[0].status, FileStatus::not_listed);
-  EXPECT_EQ(found.files[1].status, FileStatus::ok);
-  EXPECT_EQ(found.files[1].detail, "llama-7b");
-  EXPECT_EQ(found.files[2].status, FileStatus::known_bad);
+  ASSERT_EQ(found.files.size(), 4U);
+  EXPECT_EQ(found.files[0].detail, "llama-7b");
+  EXPECT_EQ(found.files[1].status, FileStatus::not_listed);
+  EXPECT_EQ(found.files[2].status, FileStatus::ok);
+  EXPECT_EQ(found.files[2].detail, "llama-7b");
+  EXPECT_EQ(found.files[3].status, FileStatus::known_bad);
   EXPECT_EQ(found.release, "llama-7b");
-  EXPECT_EQ(found.matching, 1U);
-  EXPECT_EQ(recognise(folder / "params.json").release, "llama-7b");
+  EXPECT_EQ(found.matching, 2U);
+  const Recognition single = recognise(folder / "params.json");
+  EXPECT_EQ(single.files.at(0).detail, "llama-7b");
+  EXPECT_TRUE(single.release.empty());
   EXPECT_THROW(recognise(folder / "absent"), Error);
 }
 

@@ -1,0 +1,11 @@
+// The subcommands of this room.
+#pragma once
+
+#include "format/console.h"
+
+namespace galatea {
+
+void bind_decode(CLI::App& app, Action& chosen);
+void bind_encode(CLI::App& app, Action& chosen);
+
+}  // namespace galatea

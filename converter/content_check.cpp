@@ -1,0 +1,101 @@
+#include "converter/content_check.h"
+
+#include <algorithm>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "format/error.h"
+#include "format/json.h"
+#include "format/safetensors.h"
+#include "format/sentencepiece_model.h"
+#include "format/zip_archive.h"
+
+namespace galatea {
+namespace {
+
+enum class Kind { torch, safetensors, json, tokenizer, unknown };
+
+Kind kind_of(std::string_view name) {
+  if (name == "tokenizer.model") return Kind::tokenizer;
+  if (name.ends_with(".json")) return Kind::json;
+  if (name.ends_with(".safetensors")) return Kind::safetensors;
+  for (const char* ending : {".bin", ".pth", ".pt"}) {
+    if (name.ends_with(ending)) return Kind::torch;
+  }
+  return Kind::unknown;
+}
+
+void check_tokenizer(const SourcePtr& content) {
+  if (all_zero(*content)) {
+    throw Error(ErrorKind::input, "the tokenizer consists of zero bytes only").file(content->name());
+  }
+  read_sentencepiece_model(*content);
+}
+
+/// Every record's CRC-32, several records at once; throws the error of the first wrong one.
+void check_records(const ZipArchive& archive) {
+  const auto& records = archive.records();
+  std::vector<std::exception_ptr> failures(records.size());
+  const auto count = static_cast<std::int64_t>(records.size());
+#pragma omp parallel for schedule(dynamic, 1)
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto record = static_cast<std::size_t>(i);
+    try {
+      archive.check_crc(records[record]);
+    } catch (...) {
+      failures[record] = std::current_exception();
+    }
+  }
+  for (const std::exception_ptr& failure : failures) {
+    if (failure) std::rethrow_exception(failure);
+  }
+}
+
+void require_zip_head(const SourcePtr& content) {
+  if (looks_like_zip(*content)) return;
+  throw Error(ErrorKind::input, "the weights do not begin as a file of torch.save does")
+      .file(content->name())
+      .at(0)
+      .expected("a zip file, PK\\x03\\x04")
+      .found(printable(part_of(content, 0, std::min<std::uint64_t>(content->size(), 8))->read_text(8)));
+}
+
+}  // namespace
+
+bool all_zero(const ByteSource& content) {
+  std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(content.size(), 1U << 16U)));
+  for (std::uint64_t offset = 0; offset < content.size();) {
+    const auto part = std::span(buffer).first(
+        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), content.size() - offset)));
+    content.read(offset, part);
+    if (std::any_of(part.begin(), part.end(), [](std::byte b) { return b != std::byte{0}; })) return false;
+    offset += part.size();
+  }
+  return content.size() > 0;
+}
+
+void check_beginning(std::string_view name, const SourcePtr& content) {
+  switch (kind_of(name)) {
+    case Kind::torch:
+      return require_zip_head(content);
+    case Kind::safetensors:
+      open_safetensors(content);
+      return;
+    case Kind::json:
+      parse_json(*content);
+      return;
+    case Kind::tokenizer:
+      return check_tokenizer(content);
+    case Kind::unknown:
+      return;
+  }
+}
+
+void check_content(std::string_view name, const SourcePtr& content) {
+  check_beginning(name, content);
+  if (kind_of(name) == Kind::torch) check_records(ZipArchive::open(content));
+}
+
+}  // namespace galatea

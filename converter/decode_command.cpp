@@ -1,0 +1,136 @@
+#include <memory>
+#include <set>
+
+#include "converter/xor_command.h"
+#include "verify/compare.h"
+#include "verify/provenance.h"
+#include "verify/report.h"
+
+namespace galatea {
+namespace {
+
+using namespace xor_command;
+
+/// What the decoded files are compared with.
+struct Published {
+  std::string title;
+  ReleaseFiles files;
+  std::optional<ReleaseFiles> base;
+};
+
+std::optional<Published> published(const Options& options, Console& console) {
+  if (!options.manifest.empty()) {
+    const Manifest manifest = read_manifest(options.manifest);
+    for (const std::string& note : manifest.notes) console.progress().note(options.manifest + ": " + note);
+    return Published{options.manifest, release_files(manifest), std::nullopt};
+  }
+  if (options.release.empty()) return std::nullopt;
+  const Release release = resolve_release(options.release);
+  Published out{release.name, release_part(release, "files"), std::nullopt};
+  const bool base_known = release.parts.contains("base") || release.parts_elsewhere.contains("base");
+  if (options.check_base || base_known) out.base = release_part(release, "base");
+  return out;
+}
+
+/// Only the base's files that the payload needs must be there; an unknown one is told, and ends the work.
+void check_base(const Options& options, const Published& list, Console& console) {
+  CheckOptions check;
+  check.progress = &console.progress();
+  const CheckReport report = check_files(options.base, *list.base, check);
+  console.print("The base " + options.base);
+  console.print(report_text(report));
+  if (!report.passed()) {
+    throw Error(ErrorKind::check_failed, "the base is not the one that the release was made from")
+        .file(options.base)
+        .remedy("see the files above; without --check-base the decode is tried all the same");
+  }
+}
+
+/// The strongest digest of each variant is enough for a release; a manifest wants all of its own.
+std::vector<HashKind> kinds_for(const Options& options, const std::optional<Published>& list) {
+  std::set<HashKind> kinds = {HashKind::sha256};
+  if (!list) return {kinds.begin(), kinds.end()};
+  for (const ReleaseFile& file : list->files) {
+    for (const HashKind kind : kinds_needed(file)) kinds.insert(kind);
+    if (options.manifest.empty()) continue;
+    for (const ReleaseVariant& variant : file.variants) {
+      for (const auto& [kind, digest] : variant.digests) kinds.insert(kind);
+    }
+  }
+  return {kinds.begin(), kinds.end()};
+}
+
+int decode(const Options& options, Console& console) {
+  const auto list = published(options, console);
+  if (options.check_base) check_base(options, *list, console);
+  DecodeOptions decoding;
+  decoding.compression = compression_by_name(options.compression);
+  decoding.progress = &console.progress();
+  if (list && !options.keep_mismatch) decoding.expected = list->files;
+  if (list) decoding.expected_base = list->base.value_or(ReleaseFiles{});
+  const XorPlan plan = plan_decode(options.payload, options.base, decoding);
+  for (const std::string& note : plan.notes) console.progress().note(note);
+  nlohmann::json document = {
+      {"payload", plan.payload.string()}, {"base", options.base}, {"out", options.out}};
+  document["files"] = files_json(plan);
+  if (options.dry_run) {
+    print_plan(plan, console);
+    console.print_json(document);
+    return 0;
+  }
+  const std::vector<WrittenFile> written = write_xor_plan(plan, options, kinds_for(options, list), console);
+  add_digests(document["files"], written);
+  const nlohmann::json settings = {{"payload", options.payload},
+                                   {"base", options.base},
+                                   {"compression", options.compression},
+                                   {"release", options.release},
+                                   {"manifest", options.manifest}};
+  write_provenance({"decode", "", {options.payload, options.base}, written}, settings, options.out);
+  bool passed = true;
+  if (list) {
+    const CheckReport report = check_written(options.out, written, list->files);
+    passed = report.passed();
+    console.print(options.out + " against " + list->title);
+    console.print(report_text(report));
+    document["check"] = report_json(report);
+  } else {
+    for (const WrittenFile& file : written) {
+      console.print(file.digests.at(HashKind::sha256) + "  " + printable(file.name));
+    }
+  }
+  console.print_json(document);
+  return passed ? 0 : static_cast<int>(ErrorKind::check_failed);
+}
+
+}  // namespace
+
+void bind_decode(CLI::App& app, Action& chosen) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("decode", "Turn an XOR payload and the base into the released weights");
+  command->add_option("--payload,payload", options->payload, "Folder of the XORed files")->required();
+  add_common_options(*command, *options);
+  CLI::Option* release =
+      command->add_option("--release", options->release,
+                          "Compare with a known release (metharme-13b, ...) or its description as JSON");
+  command->add_option("--manifest", options->manifest, "Compare with a list of digests")->excludes(release);
+  command->add_flag("--check-base", options->check_base, "Compare the base too, before the work")
+      ->needs(release);
+  command->add_flag("--keep-mismatch", options->keep_mismatch,
+                    "Keep files whose digest is not the published one");
+  command->add_option("--compression", options->compression, "Of the payload (default auto)")
+      ->check(CLI::IsMember({"auto", "none", "gzip", "zstd"}));
+  command->footer(
+      "A file is kept only when its content is what its name says and its digest,\n"
+      "where one is given, is the published one. Only digests tell a base with other\n"
+      "weights of the same shapes.\n\n"
+      "Example:\n"
+      "  galatea decode --payload xor_encoded_files --base llama-13b-hf \\\n"
+      "      --out metharme-13b --release metharme-13b");
+  command->callback([options, &chosen] {
+    require_out(*options);
+    chosen = [options](Console& console) { return decode(*options, console); };
+  });
+}
+
+}  // namespace galatea

@@ -1,0 +1,32 @@
+# The miniature release: payload and base give the published files; a base with other weights does not.
+mini=data/miniature
+show() { sed -E 's/ +SHA256 [0-9a-f.]+$//'; }
+galatea --quiet decode --payload $mini/payload --base $mini/base-hf --dry-run | tail -n 1
+galatea --quiet decode --payload $mini/payload --base $mini/base-hf --out out --release $mini/release.json \
+  --check-base | show
+(cd out && sha256sum --quiet -c ../$mini/SHA256SUMS && md5sum --quiet -c ../$mini/MD5SUMS)
+galatea --quiet verify out --manifest $mini/MD5SUMS --json | json /passed
+json /command <out/galatea.json
+
+# And back.
+galatea --quiet encode --finetuned out --base $mini/base-hf --out payload >/dev/null
+diff -r payload $mini/payload
+
+# A wrong base: other side files; then other weights of the same layout, which only the digest tells.
+try galatea --quiet decode --payload $mini/payload --base out --out wrong
+[ ! -e wrong ] || echo "wrong/ is there"
+cp -r $mini/base-hf other
+cp out/pytorch_model-00003-of-00003.bin other
+try galatea --quiet decode --payload $mini/payload --base other --out wrong --release $mini/release.json
+ls -A wrong
+
+# Base file missing; payload of another model; output folder that cannot be made; output that is there.
+mkdir part
+cp $mini/base-hf/*.json part
+try galatea --quiet decode --payload $mini/payload --base part --out missing
+try galatea --quiet decode --payload $mini/adapter --base $mini/base-hf --out missing
+[ ! -e missing ] || echo "missing/ is there"
+touch file
+try galatea --quiet decode --payload $mini/payload --base $mini/base-hf --out file/out
+try galatea --quiet decode --payload $mini/payload --base $mini/base-hf --out out
+try galatea decode --payload $mini/payload --base $mini/base-hf
