@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "converter/commands.h"
+#include "eval/commands.h"
 #include "format/amount.h"
 #include "format/console.h"
 #include "format/error.h"
@@ -33,13 +34,18 @@ namespace galatea {
 namespace {
 
 /// The subcommands, in the order in which --help lists them.
-constexpr BindCommand commands[] = {
-    bind_decode,    //
-    bind_encode,    //
-    bind_quantize,  //
-    bind_verify,    //
-    bind_inspect,   //
-};
+constexpr auto commands = std::to_array<BindCommand>({
+    bind_decode,
+    bind_encode,
+    bind_base,
+    bind_merge_lora,
+    bind_convert,
+    bind_quantize,
+    bind_verify,
+    bind_inspect,
+    bind_perplexity,
+    bind_tokenize,
+});
 
 constexpr const char* example_of_program =
     "galatea decode --payload xor --base llama-13b-hf --out metharme-13b";

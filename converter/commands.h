@@ -7,5 +7,8 @@ namespace galatea {
 
 void bind_decode(CLI::App& app, Action& chosen);
 void bind_encode(CLI::App& app, Action& chosen);
+void bind_base(CLI::App& app, Action& chosen);
+void bind_convert(CLI::App& app, Action& chosen);
+void bind_merge_lora(CLI::App& app, Action& chosen);
 
 }  // namespace galatea

@@ -185,8 +185,8 @@ void bind_quantize(CLI::App& app, Action& chosen) {
   command->add_flag("--overwrite", options->overwrite, "Replace the output if it is there");
   command->footer(
       "Norms stay F32. With a quantized TYPE the output head gets Q8_0, where llama.cpp\n"
-      "has Q6_K, which galatea does not write; --pure gives it TYPE. Errors are root mean\n"
-      "squares over those of the weights.\n\n"
+      "has Q6_K, which galatea does not write; --pure gives it TYPE. Errors are root\n"
+      "mean squares over those of the weights.\n\n"
       "Example: galatea quantize metharme-13b metharme-13b-q4_0.gguf --type Q4_0");
   command->callback(
       [options, &chosen] { chosen = [options](Console& console) { return quantize(*options, console); }; });

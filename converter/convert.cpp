@@ -1,0 +1,130 @@
+#include "converter/convert.h"
+
+#include <map>
+#include <utility>
+
+#include "format/error.h"
+#include "format/gguf_llama.h"
+#include "format/llama_tensors.h"
+#include "format/safetensors.h"
+#include "format/torch_layout.h"
+
+namespace galatea {
+namespace {
+
+RowsPtr interleaved(RowsPtr rows, LlamaRole role, const LlamaConfig& config) {
+  if (role != LlamaRole::q && role != LlamaRole::k) return rows;
+  const std::uint64_t heads = role == LlamaRole::q ? config.heads : config.kv_heads;
+  return reorder_rows(std::move(rows), rotary_half_to_interleaved(heads, config.head_dim));
+}
+
+/// The plain type that holds most of the matrices' values; F16 where they are quantized or merged.
+DType kept_type(const std::vector<Tensor>& tensors) {
+  std::map<DType, std::uint64_t> values;
+  for (const Tensor& tensor : tensors) {
+    const TypeInfo& type = type_info(tensor.type());
+    const bool ggml_plain =
+        tensor.type() == DType::f32 || tensor.type() == DType::f16 || tensor.type() == DType::bf16;
+    if (tensor.shape.size() > 1)
+      values[ggml_plain && !type.quantized() ? tensor.type() : DType::f16] +=
+          tensor.data->rows() * tensor.data->cols();
+  }
+  DType most = DType::f16;
+  std::uint64_t count = 0;
+  for (const auto& [type, number] : values) {
+    if (number > count) most = type;
+    count = std::max(count, number);
+  }
+  return most;
+}
+
+Conversion to_gguf(const Checkpoint& source, LlamaModel model, const ConvertOptions& options) {
+  Conversion out;
+  out.single_file = true;
+  out.losses = std::make_shared<CastLosses>();
+  GgufModel gguf = llama_gguf_model(source, {.name = options.name, .tokenizer = options.tokenizer});
+  std::map<std::string, Tensor> by_name;
+  std::string strange;
+  for (Tensor& tensor : model.tensors) {
+    const auto id = parse_tensor_name(tensor.name);
+    if (id) {
+      tensor.data = interleaved(std::move(tensor.data), id->role, model.config);
+      tensor.name = tensor_name(*id, Naming::gguf);
+      by_name.emplace(tensor.name, std::move(tensor));
+    } else if (!is_inv_freq(tensor.name)) {
+      strange += (strange.empty() ? "" : ", ") + tensor.name;
+    }
+  }
+  if (!strange.empty()) {
+    throw Error(ErrorKind::input, "the checkpoint holds tensors that a LLaMA in GGUF does not have")
+        .file(source.path())
+        .found(strange);
+  }
+  const DType type = options.type ? *options.type : kept_type(gguf.tensors);
+  for (Tensor& tensor : gguf.tensors) {
+    tensor.data = counted_cast(by_name.at(tensor.name).data, gguf_tensor_type(tensor, type), out.losses);
+  }
+  set_gguf_file_type(gguf.metadata, type);
+  out.plan.files.push_back(gguf_layout("model.gguf", gguf.metadata, std::move(gguf.tensors)));
+  return out;
+}
+
+Conversion lone_file(const Checkpoint& source, const ConvertOptions& options) {
+  if (options.target == ConvertTarget::gguf) {
+    throw Error(ErrorKind::usage, "a file of weights without config.json and tokenizer cannot become a GGUF")
+        .file(source.path())
+        .remedy("give the folder of the model");
+  }
+  Conversion out;
+  out.single_file = true;
+  out.losses = std::make_shared<CastLosses>();
+  std::vector<Tensor> tensors = source.tensors();
+  for (Tensor& tensor : tensors) {
+    if (options.type && type_info(tensor.type()).floating)
+      tensor.data = counted_cast(std::move(tensor.data), *options.type, out.losses);
+  }
+  out.plan.files.push_back(
+      options.target == ConvertTarget::bin
+          ? torch_zip_layout("pytorch_model.bin", std::move(tensors))
+          : safetensors_layout("model.safetensors", std::move(tensors), {{"format", "pt"}}));
+  return out;
+}
+
+}  // namespace
+
+Conversion convert_model(const Checkpoint& source, LlamaModel model, const ConvertOptions& options) {
+  if (options.target == ConvertTarget::gguf) return to_gguf(source, std::move(model), options);
+  HfOutput folder = hf_output(
+      source, std::move(model),
+      {.container = options.target == ConvertTarget::bin ? HfContainer::bin : HfContainer::safetensors,
+       .type = options.type,
+       .max_shard_bytes = options.max_shard_bytes,
+       .name_or_path = options.name_or_path});
+  return {std::move(folder.plan), false, std::move(folder.losses), std::move(folder.notes)};
+}
+
+Conversion convert(const Checkpoint& source, const ConvertOptions& options) {
+  if (!source.has_config()) return lone_file(source, options);
+  return convert_model(source, llama_model(source), options);
+}
+
+ConvertTarget parse_convert_target(std::string_view text) {
+  if (text == "safetensors") return ConvertTarget::safetensors;
+  if (text == "bin") return ConvertTarget::bin;
+  if (text == "gguf") return ConvertTarget::gguf;
+  throw Error(ErrorKind::usage, "no such container").expected("safetensors, bin or gguf").found(text);
+}
+
+DType parse_weight_type(std::string_view text) {
+  const std::map<std::string_view, DType> others = {
+      {"float32", DType::f32}, {"float16", DType::f16}, {"bfloat16", DType::bf16}};
+  const auto other = others.find(text);
+  const std::optional<DType> type = other != others.end() ? other->second : find_type_by_name(text);
+  if (type == DType::f32 || type == DType::f16 || type == DType::bf16) return *type;
+  throw Error(ErrorKind::usage, "weights cannot be converted to that type")
+      .expected("F32, F16 or BF16")
+      .found(text)
+      .remedy("for quantized types see galatea quantize");
+}
+
+}  // namespace galatea

@@ -1,0 +1,54 @@
+// One container of weights into another: Hugging Face folders (.bin, safetensors), GGUF, and out of Meta's
+// .pth and llama2.c's .bin.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "converter/counted_cast.h"
+#include "converter/hf_output.h"
+#include "converter/llama_model.h"
+#include "format/plan.h"
+
+namespace galatea {
+
+enum class ConvertTarget { safetensors, bin, gguf };
+
+struct ConvertOptions {
+  ConvertTarget target = ConvertTarget::safetensors;
+  /// F32, F16 or BF16. Nothing: types are kept, quantized weights become F16 (in GGUF: matrices keep the type
+  /// that most of them have).
+  std::optional<DType> type{};
+  std::uint64_t max_shard_bytes = default_shard_bytes;
+  std::string name{};                 ///< general.name of a GGUF; empty: from the source
+  std::filesystem::path tokenizer{};  ///< tokenizer.model for a GGUF; empty: the source's
+  std::string name_or_path{};         ///< _name_or_path of config.json; empty: as it was
+};
+
+/// What a conversion will write: a folder, or one file.
+struct Conversion {
+  Plan plan;
+  bool single_file = false;  ///< plan.files has one file, whose name the caller chooses
+  std::shared_ptr<CastLosses> losses;
+  std::vector<std::string> notes;
+};
+
+/// `model` is llama_model(source), its rows perhaps changed. A GGUF is one file: metadata and tokenizer as
+/// llama.cpp expects, rotary rows of q and k interleaved, vectors F32.
+Conversion convert_model(const Checkpoint& source, LlamaModel model, const ConvertOptions& options);
+
+/// Any checkpoint. A lone file of weights without a configuration becomes a lone file of the other container,
+/// names and order as stored; Error(usage) when that is to be GGUF.
+Conversion convert(const Checkpoint& source, const ConvertOptions& options);
+
+/// "safetensors", "bin" or "gguf". Throws Error(usage).
+ConvertTarget parse_convert_target(std::string_view text);
+/// F32, F16 or BF16, in any case, also as float32, float16, bfloat16. Throws Error(usage).
+DType parse_weight_type(std::string_view text);
+
+}  // namespace galatea

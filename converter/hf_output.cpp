@@ -1,0 +1,112 @@
+#include "converter/hf_output.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "converter/hf_side_files.h"
+#include "converter/tokenizer_json.h"
+#include "format/error.h"
+#include "format/gguf_llama.h"
+#include "format/json.h"
+#include "format/python_json.h"
+
+namespace galatea {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+constexpr std::string_view version_stamp = "4.28.1";
+
+/// Files beside the weights that belong to the model and go with it.
+constexpr std::array<const char*, 8> carried = {
+    "generation_config.json", "special_tokens_map.json", "tokenizer_config.json", "tokenizer.json",
+    "tokenizer.model",        "added_tokens.json",       "chat_template.jinja",   "chat_template.json"};
+
+DType written_type(const Rows& rows, const std::optional<DType>& wanted) {
+  const TypeInfo& stored = type_info(rows.type());
+  if (!stored.floating && !stored.quantized()) return rows.type();
+  if (wanted) return *wanted;
+  return stored.quantized() ? DType::f16 : rows.type();
+}
+
+/// The type that most of the values have: config.json's torch_dtype.
+DType main_type(const std::vector<Tensor>& tensors) {
+  const auto largest = std::max_element(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
+    return a.data->rows() * a.data->cols() < b.data->rows() * b.data->cols();
+  });
+  return largest == tensors.end() ? DType::f16 : largest->type();
+}
+
+std::string carried_config(const fs::path& file, DType type, const HfOutputOptions& options) {
+  ordered_json config = parse_ordered_json_file(file, {.keep_big_integers = true});
+  if (!config.is_object()) throw Error(ErrorKind::input, "the configuration is no JSON object").file(file);
+  const char* const key =
+      config.contains("dtype") && !config.contains("torch_dtype") ? "dtype" : "torch_dtype";
+  config[key] = torch_dtype_name(type);
+  if (!options.name_or_path.empty()) config["_name_or_path"] = options.name_or_path;
+  return python_json(config, {.indent = 2, .sort_keys = true, .ensure_ascii = true}) + "\n";
+}
+
+void carry_side_files(const Checkpoint& source, DType type, const HfOutputOptions& options, HfOutput& out) {
+  const fs::path& folder = source.path();
+  out.plan.files.push_back(
+      literal_layout("config.json", carried_config(folder / "config.json", type, options)));
+  for (const char* name : carried) {
+    if (fs::is_regular_file(folder / name))
+      out.plan.files.push_back(copy_layout(name, open_file(folder / name)));
+  }
+}
+
+void write_tokenizer_files(const SentencePieceModel& vocabulary, HfOutput& out) {
+  try {
+    out.plan.files.push_back(literal_layout("tokenizer.json", tokenizer_json(vocabulary)));
+  } catch (const Error& error) {
+    out.notes.push_back("tokenizer.json was not written: " + error.problem());
+    return;
+  }
+  out.plan.files.push_back(literal_layout("tokenizer_config.json", tokenizer_config_json(0)));
+  out.plan.files.push_back(literal_layout("special_tokens_map.json", special_tokens_map_json()));
+}
+
+void make_side_files(const Checkpoint& source, const LlamaConfig& config, DType type, HfOutput& out) {
+  out.plan.files.push_back(literal_layout("config.json", config_json(config, type, version_stamp)));
+  out.plan.files.push_back(
+      literal_layout("generation_config.json", generation_config_json(config, version_stamp)));
+  if (source.tokenizer_model()) {
+    const SourcePtr file = open_file(*source.tokenizer_model());
+    write_tokenizer_files(read_sentencepiece_model(*file), out);
+    out.plan.files.push_back(copy_layout("tokenizer.model", file));
+  } else if (source.gguf() != nullptr) {
+    try {
+      write_tokenizer_files(sentencepiece_from_gguf(*source.gguf()), out);
+    } catch (const Error& error) {
+      out.notes.push_back("no tokenizer was written: " + error.problem());
+    }
+  } else {
+    out.notes.push_back("no tokenizer was written: there is none with the weights");
+  }
+}
+
+}  // namespace
+
+HfOutput hf_output(const Checkpoint& source, LlamaModel model, const HfOutputOptions& options) {
+  HfOutput out;
+  out.losses = std::make_shared<CastLosses>();
+  for (Tensor& tensor : model.tensors) {
+    const DType type = written_type(*tensor.data, options.type);
+    tensor.data = counted_cast(std::move(tensor.data), type, out.losses);
+  }
+  const DType type = main_type(model.tensors);
+  out.plan.files = hf_weight_files(std::move(model.tensors), options.container, options.max_shard_bytes);
+  if (source.kind() == CheckpointKind::hf && fs::is_directory(source.path())) {
+    carry_side_files(source, type, options, out);
+  } else {
+    make_side_files(source, model.config, type, out);
+  }
+  return out;
+}
+
+}  // namespace galatea

@@ -1,0 +1,184 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "eval/commands.h"
+#include "eval/model.h"
+#include "eval/perplexity.h"
+#include "eval/stream_command.h"
+#include "format/checkpoint.h"
+#include "format/error.h"
+#include "verify/releases.h"
+
+namespace galatea {
+namespace {
+
+using stream_command::MadeStream;
+using stream_command::StreamOptions;
+
+struct PerplexityCommand {
+  std::string model, ids, tokenizer, release;
+  std::optional<double> expected;
+  double tolerance = 1e-3;
+  StreamOptions stream;
+};
+
+/// What the score shall be, and who says so.
+struct Expectation {
+  double value;
+  std::string source;
+};
+
+std::string number(const char* pattern, double value) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), pattern, value);
+  return text.data();
+}
+
+std::optional<Expectation> expectation(const PerplexityCommand& options,
+                                       const std::optional<Release>& release) {
+  if (options.expected) return Expectation{*options.expected, "--expect"};
+  if (!release) return {};
+  const auto score = release->scores.find(options.stream.data);
+  if (score != release->scores.end()) return Expectation{score->second, release->name};
+  std::string names;
+  for (const auto& [name, value] : release->scores) names += (names.empty() ? "" : ", ") + name;
+  throw Error(ErrorKind::usage, options.stream.data.empty() ? "which of the release's scores?"
+                                                            : "no score of " + release->name + " on " +
+                                                                  options.stream.data + " is known")
+      .expected(names.empty() ? "a release with published scores" : "--data with one of " + names);
+}
+
+std::uint64_t context_of(const PerplexityCommand& options, const std::optional<Release>& release,
+                         const LlamaConfig& config, Console& console) {
+  const std::uint64_t usual =
+      release ? release->score_context : std::min<std::uint64_t>(2048, config.context);
+  const std::uint64_t context = options.stream.context == 0 ? usual : options.stream.context;
+  if (context > config.context) {
+    console.progress().note("note: windows of " + std::to_string(context) +
+                            " tokens, but the model was made for " + std::to_string(config.context));
+  }
+  return context;
+}
+
+MadeStream stream_of(const PerplexityCommand& options, const Checkpoint& checkpoint, std::uint64_t context,
+                     Console& console) {
+  if (!options.ids.empty()) {
+    MadeStream made;
+    made.stream = read_ids(options.ids);
+    return made;
+  }
+  const auto rule = stream_command::unk_rule(options.stream);
+  const Tokenizer tokenizer =
+      options.tokenizer.empty() ? open_tokenizer(checkpoint, rule) : open_tokenizer(options.tokenizer, rule);
+  return stream_command::make_stream(options.stream, tokenizer, context, console);
+}
+
+/// Prints and returns whether `found` is within the tolerance.
+bool compare(const Expectation& expected, double found, double tolerance, Console& console,
+             nlohmann::json& document) {
+  const double difference = found / expected.value - 1;
+  const bool passed = std::fabs(difference) <= tolerance;
+  console.print("expected    " + number("%.6f", expected.value) + " (" + expected.source + ")");
+  console.print("difference  " + number("%+.2e", difference) + " relative, allowed " +
+                number("%.1e", tolerance));
+  console.print(passed ? "PASS" : "FAIL");
+  document["expected"] = expected.value;
+  document["expected_from"] = expected.source;
+  document["relative_difference"] = difference;
+  document["tolerance"] = tolerance;
+  document["passed"] = passed;
+  return passed;
+}
+
+int run(const PerplexityCommand& options, Console& console) {
+  if (options.ids.empty() && !options.stream.data.empty()) corpus_kind(options.stream.data);
+  const std::optional<Release> release =
+      options.release.empty() ? std::nullopt : std::optional(resolve_release(options.release));
+  const std::optional<Expectation> expected = expectation(options, release);
+  const Checkpoint checkpoint = Checkpoint::open(options.model);
+  const LlamaModel model = load_model(checkpoint);
+  const std::uint64_t context = context_of(options, release, model.config, console);
+  const MadeStream made = stream_of(options, checkpoint, context, console);
+
+  PerplexityOptions how;
+  how.context = context;
+  how.forward.progress = &console.progress();
+  const PerplexityResult found = perplexity(model, made.stream, how);
+
+  nlohmann::json document = options.ids.empty()
+                                ? stream_command::stream_json(made, options.stream)
+                                : nlohmann::json{{"ids_file", options.ids}, {"data", options.stream.data}};
+  document["model"] = options.model;
+  document["protocol"] = found.protocol;
+  document["ctx"] = found.context;
+  document["tokens"] = found.tokens;
+  document["stream_sha256"] = found.stream_sha256;
+  document["windows"] = found.windows;
+  document["scored_tokens"] = found.scored;
+  document["window_losses"] = found.window_losses;
+  document["perplexity"] = found.perplexity;
+  document["standard_error"] = found.standard_error;
+  if (options.ids.empty()) {
+    stream_command::print_stream(made, console);
+  } else {
+    console.print("tokens      " + stream_command::with_commas(found.tokens) + " from " + options.ids);
+    console.print("ids sha256  " + found.stream_sha256);
+  }
+  console.print("protocol    " + found.protocol + ", " + stream_command::with_commas(found.windows) +
+                " windows of " + std::to_string(found.context) + ", " +
+                stream_command::with_commas(found.scored) + " tokens scored");
+  console.print("perplexity  " + number("%.6f", found.perplexity) + " +/- " +
+                number("%.4f", found.standard_error));
+  const bool passed = !expected || compare(*expected, found.perplexity, options.tolerance, console, document);
+  console.print_json(document);
+  if (passed) return 0;
+  throw Error(ErrorKind::check_failed, "the perplexity is not what it should be")
+      .file(options.model)
+      .expected(number("%.6f", expected->value) + " within " + number("%g", 100 * options.tolerance) + " %")
+      .found(number("%.6f", found.perplexity));
+}
+
+}  // namespace
+
+void bind_perplexity(CLI::App& app, Action& chosen) {
+  const auto options = std::make_shared<PerplexityCommand>();
+  CLI::App* command =
+      app.add_subcommand("perplexity", "Score a model on a text, and compare with a known score");
+  command->add_option("model", options->model, "A checkpoint folder or file of any kind, quantized GGUF too")
+      ->required();
+  stream_command::add_options(*command, options->stream);
+  command->add_option("--ids", options->ids, "Score these ids (galatea tokenize) instead")
+      ->type_name("FILE")
+      ->excludes("--corpus-file")
+      ->excludes("--unk");
+  command->add_option("--tokenizer", options->tokenizer, "A tokenizer.model other than the model's own")
+      ->type_name("FILE");
+  CLI::Option* value =
+      command->add_option("--expect", options->expected, "Exit code 1 unless it is this")->type_name("VALUE");
+  CLI::Option* name = command
+                          ->add_option("--expect-release", options->release,
+                                       "Exit code 1 unless it is what was published for this release")
+                          ->type_name("NAME");
+  value->excludes(name);
+  command->add_option("--tolerance", options->tolerance, "Allowed difference, relative")
+      ->type_name("T")
+      ->check(CLI::Range(0.0, 1.0).description(""))
+      ->capture_default_str();
+  command->footer(
+      "Protocol of GPTQ-for-LLaMa in float32: windows of 2048 tokens (or the model's\n"
+      "own length when shorter) that do not overlap.\n\n"
+      "Example:\n"
+      "  galatea perplexity metharme-13b --data wikitext2 --corpus-file wiki.test.raw \\\n"
+      "      --expect-release metharme-13b");
+  command->callback(
+      [options, &chosen] { chosen = [options](Console& console) { return run(*options, console); }; });
+}
+
+}  // namespace galatea

@@ -1,0 +1,127 @@
+#include "eval/segmenter.h"
+
+#include <sentencepiece_processor.h>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "eval/sentencepiece_proto.h"
+#include "format/error.h"
+
+namespace galatea {
+namespace {
+
+constexpr std::string_view space_mark = "\xE2\x96\x81";  // U+2581, how SentencePiece writes a space
+/// SentencePiece goes into itself as deep as a piece is long.
+constexpr std::size_t longest_piece = 1024;
+
+[[noreturn]] void refuse(const std::filesystem::path& name, const std::string& problem,
+                         const std::string& found) {
+  throw Error(ErrorKind::input, problem)
+      .file(name)
+      .expected("a SentencePiece vocabulary like LLaMA's: BPE, nothing normalised")
+      .found(found)
+      .remedy("galatea scores models of the LLaMA family; check that this tokenizer belongs to the model");
+}
+
+void check_kind(const SentencePieceModel& model, const std::filesystem::path& name) {
+  if (model.algorithm != SentencePieceAlgorithm::bpe) {
+    static constexpr const char* names[] = {"?", "unigram", "BPE", "word", "character"};
+    refuse(name, "the tokenizer is of another kind",
+           std::string("algorithm ") + names[static_cast<std::size_t>(model.algorithm)]);
+  }
+  if (!model.precompiled_charsmap.empty())
+    refuse(name, "the tokenizer rewrites characters", "normaliser " + printable(model.normalizer_name));
+  for (const SentencePiece& piece : model.pieces) {
+    if (piece.text.size() > longest_piece) {
+      refuse(name, "a piece of the vocabulary is too long",
+             std::to_string(piece.text.size()) + " bytes: " + printable(piece.text, 40));
+    }
+  }
+}
+
+/// No piece has a space after anything but spaces, so no piece reaches across " " that follows a letter.
+bool spaces_only_lead(const SentencePieceModel& model) {
+  return std::none_of(model.pieces.begin(), model.pieces.end(), [](const SentencePiece& piece) {
+    std::string_view rest = piece.text;
+    while (rest.starts_with(space_mark)) rest.remove_prefix(space_mark.size());
+    return rest.find(space_mark) != std::string_view::npos || rest.find(' ') != std::string_view::npos;
+  });
+}
+
+/// The end of the part of `text` that starts at `begin` and has at least `length` bytes.
+std::size_t end_of_part(std::string_view text, std::size_t begin, std::size_t length) {
+  if (text.size() - begin <= length) return text.size();
+  for (std::size_t end = begin + std::max<std::size_t>(length, 1); end < text.size(); ++end) {
+    const std::string_view before = text.substr(0, end);
+    if (text[end] == ' ' && !before.ends_with(' ') && !before.ends_with(space_mark)) return end;
+  }
+  return text.size();
+}
+
+}  // namespace
+
+struct Segmenter::Processors {
+  sentencepiece::SentencePieceProcessor as_model, no_prefix;
+
+  static void load(sentencepiece::SentencePieceProcessor& processor, const SentencePieceModel& model,
+                   const std::filesystem::path& name) {
+    const auto status = processor.LoadFromSerializedProto(write_sentencepiece_model(model));
+    if (!status.ok()) {
+      throw Error(ErrorKind::input, "SentencePiece refuses the vocabulary: " + printable(status.ToString()))
+          .file(name)
+          .remedy("check the file against the release's digest");
+    }
+  }
+
+  static void encode(const sentencepiece::SentencePieceProcessor& processor, std::string_view text,
+                     std::vector<int>& ids) {
+    const auto status = processor.Encode(text, &ids);
+    if (!status.ok())
+      throw Error(ErrorKind::input, "SentencePiece cannot segment the text: " + printable(status.ToString()));
+  }
+};
+
+Segmenter::Segmenter(SentencePieceModel model, const std::filesystem::path& name) {
+  check_kind(model, name);
+  auto processors = std::make_shared<Processors>();
+  Processors::load(processors->as_model, model, name);
+  SentencePieceModel without = model;
+  without.add_dummy_prefix = false;
+  Processors::load(processors->no_prefix, without, name);
+  can_cut_ = !model.remove_extra_whitespaces && model.escape_whitespaces &&
+             !model.treat_whitespace_as_suffix && spaces_only_lead(model);
+  model_ = std::make_shared<const SentencePieceModel>(std::move(model));
+  processors_ = std::move(processors);
+}
+
+std::vector<std::int32_t> Segmenter::segment(std::string_view text, Prefix prefix) const {
+  const auto& first = prefix == Prefix::as_model ? processors_->as_model : processors_->no_prefix;
+  std::vector<std::pair<std::size_t, std::size_t>> parts;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = can_cut_ ? end_of_part(text, begin, part_bytes_) : text.size();
+    parts.emplace_back(begin, end);
+    begin = end;
+  }
+  std::vector<std::vector<int>> ids(parts.size());
+  std::exception_ptr failure;
+#pragma omp parallel for schedule(dynamic) if (parts.size() > 1)
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    try {
+      const auto [begin, end] = parts[i];
+      Processors::encode(i == 0 ? first : processors_->no_prefix, text.substr(begin, end - begin), ids[i]);
+    } catch (...) {
+#pragma omp critical(galatea_segment)
+      failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+  std::vector<std::int32_t> out;
+  for (const std::vector<int>& part : ids) out.insert(out.end(), part.begin(), part.end());
+  return out;
+}
+
+}  // namespace galatea

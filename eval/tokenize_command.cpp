@@ -1,0 +1,66 @@
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "eval/commands.h"
+#include "eval/stream_command.h"
+#include "format/plan.h"
+
+namespace galatea {
+namespace {
+
+using stream_command::MadeStream;
+using stream_command::StreamOptions;
+
+struct TokenizeOptions {
+  std::string model, out;
+  bool overwrite = false;
+  StreamOptions stream;
+};
+
+int run(const TokenizeOptions& options, Console& console) {
+  const Tokenizer tokenizer = open_tokenizer(options.model, stream_command::unk_rule(options.stream));
+  const std::uint64_t context = options.stream.context == 0 ? 2048 : options.stream.context;
+  const MadeStream made = stream_command::make_stream(options.stream, tokenizer, context, console);
+  nlohmann::json document = stream_command::stream_json(made, options.stream);
+  document["ctx"] = context;
+  document["windows"] = made.stream.ids.size() / context;
+  document["remainder"] = made.stream.ids.size() % context;
+  stream_command::print_stream(made, console);
+  console.print("windows     " + stream_command::with_commas(made.stream.ids.size() / context) + " of " +
+                std::to_string(context) + ", " + std::to_string(made.stream.ids.size() % context) +
+                " left over");
+  if (!options.out.empty()) {
+    WriteOptions write;
+    write.overwrite = options.overwrite;
+    write.digests = {};
+    const std::filesystem::path path = options.out;
+    const WrittenFile written = write_file(ids_layout(made.stream, path.filename().string()), path, write);
+    console.print("written     " + options.out + ", " + stream_command::with_commas(written.size) + " bytes");
+    document["out"] = options.out;
+  }
+  console.print_json(document);
+  return 0;
+}
+
+}  // namespace
+
+void bind_tokenize(CLI::App& app, Action& chosen) {
+  const auto options = std::make_shared<TokenizeOptions>();
+  CLI::App* command = app.add_subcommand("tokenize", "The tokens that perplexity scores, as ids");
+  command->add_option("model", options->model, "A model, or a tokenizer.model or GGUF file")->required();
+  stream_command::add_options(*command, options->stream);
+  command->add_option("--out", options->out, "Write the ids as little-endian int32")->type_name("FILE");
+  command->add_flag("--overwrite", options->overwrite, "Replace the file if it is there");
+  command->footer(
+      "c4-new is cut after 256 windows, of 2048 tokens unless --ctx says otherwise.\n\n"
+      "Example:\n"
+      "  galatea tokenize tokenizer.model --data wikitext2 --corpus-file wiki.test.raw \\\n"
+      "      --out wikitext2.i32");
+  command->callback(
+      [options, &chosen] { chosen = [options](Console& console) { return run(*options, console); }; });
+}
+
+}  // namespace galatea

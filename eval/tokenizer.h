@@ -1,0 +1,45 @@
+// Text to token ids, as the tokenizers that published scores were computed with do it.
+//
+// SentencePiece's segmentation (eval/segmenter.h) between the special tokens that Hugging Face's slow
+// LlamaTokenizer cuts out of the text first (eval/special_tokens.h).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "eval/segmenter.h"
+#include "eval/special_tokens.h"
+#include "format/checkpoint.h"
+
+namespace galatea {
+
+class Tokenizer {
+ public:
+  Tokenizer(Segmenter segmenter, SpecialTokens special);
+
+  /// The ids of `text` with BOS before and EOS after as the rules say. Throws Error(input) naming the byte
+  /// when `text` is not UTF-8. Any number of threads may call it at once.
+  std::vector<std::int32_t> encode(std::string_view text) const;
+
+  const SpecialTokens& special() const { return special_; }
+  /// Ids run from 0 to this, exclusive; added tokens included.
+  std::size_t vocabulary_size() const;
+
+ private:
+  std::vector<std::int32_t> encode_stretch(std::string_view text) const;
+
+  Segmenter segmenter_;
+  SpecialTokens special_;
+};
+
+/// From a tokenizer.model, a GGUF file, a checkpoint folder, or a weight file with a tokenizer.model beside
+/// it. Rules come from the files beside tokenizer.model unless `rule` is given. Throws Error(input).
+Tokenizer open_tokenizer(const std::filesystem::path& path, std::optional<UnkRule> rule = {});
+
+/// The tokenizer that a checkpoint brings along.
+Tokenizer open_tokenizer(const Checkpoint& checkpoint, std::optional<UnkRule> rule = {});
+
+}  // namespace galatea

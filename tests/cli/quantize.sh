@@ -1,0 +1,23 @@
+# The miniature quantized; what may go wrong leaves nothing behind.
+model=data/miniature/base-hf
+galatea quantize $model q.gguf --type Q4_0 --dry-run --quiet --name miniature | tail -n 1
+galatea quantize $model q.gguf --type q4_0 --quiet --name miniature
+stat -c '%n %s' q.gguf
+
+galatea --threads 1 quantize $model one.gguf --type Q4_0 --quiet --name miniature >/dev/null
+GALATEA_ISA=scalar galatea --threads 3 quantize $model three.gguf --type Q4_0 --quiet --name miniature >/dev/null
+cmp q.gguf one.gguf && cmp q.gguf three.gguf && echo "the same on any threads and instructions"
+
+galatea quantize $model half.gguf --type F16 --quiet --name miniature --json >document
+json /type /bits_per_weight /tensors/0/name /tensors/0/type <document
+galatea quantize half.gguf by-half.gguf --type Q4_0 --quiet --json | json /tensors/0/from /tensors/0/rms_error
+cmp q.gguf by-half.gguf && echo "the same by way of F16"
+
+echo "-- refused"
+try galatea quantize $model q.gguf --type Q4_0 --quiet
+try galatea quantize $model new.gguf --type Q4_K --quiet
+try galatea quantize q.gguf new.gguf --type Q5_1 --quiet
+try galatea quantize nowhere new.gguf --type Q4_0 --quiet
+head -c 300000 half.gguf >cut.gguf
+try galatea quantize cut.gguf new.gguf --type Q4_0 --quiet
+ls

@@ -1,0 +1,160 @@
+#include "converter/convert.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "format/error.h"
+#include "format/gguf.h"
+#include "format/llama_tensors.h"
+#include "format/torch_layout.h"
+#include "tests/support/files.h"
+
+namespace galatea {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path base() { return test::test_data("miniature/base-hf"); }
+
+std::uint64_t write(const fs::path& from, const fs::path& to, const ConvertOptions& options) {
+  const Conversion conversion = convert(Checkpoint::open(from), options);
+  if (conversion.single_file) {
+    write_file(conversion.plan.files.front(), to, {});
+  } else {
+    write_plan(conversion.plan, to, {});
+  }
+  return conversion.losses->overflowed + conversion.losses->underflowed;
+}
+
+std::vector<std::byte> bytes(const Tensor& tensor) {
+  std::vector<std::byte> out(tensor.bytes());
+  tensor.data->read(0, tensor.data->rows(), out);
+  return out;
+}
+
+/// Every weight by its role: type, shape and bytes.
+void expect_same_weights(const fs::path& a, const fs::path& b) {
+  const Checkpoint left = Checkpoint::open(a), right = Checkpoint::open(b);
+  const LlamaWeights left_weights(left), right_weights(right);
+  EXPECT_EQ(left.config().layers, right.config().layers);
+  for (const LlamaTensorId id : llama_tensor_order(left.config().layers, true)) {
+    const Tensor x = left_weights.get(id, LlamaWeights::Rotary::half);
+    const Tensor y = right_weights.get(id, LlamaWeights::Rotary::half);
+    EXPECT_EQ(x.shape, y.shape) << x.name;
+    EXPECT_EQ(x.type(), y.type()) << x.name;
+    EXPECT_TRUE(bytes(x) == bytes(y)) << x.name;
+  }
+}
+
+TEST(Convert, bin_to_safetensors_and_back_is_the_same_folder) {
+  const test::TempFolder folder;
+  EXPECT_EQ(
+      write(base(), folder / "safe", {.target = ConvertTarget::safetensors, .max_shard_bytes = 1'000'000}),
+      0U);
+  EXPECT_EQ(
+      write(folder / "safe", folder / "bin", {.target = ConvertTarget::bin, .max_shard_bytes = 1'500'000}),
+      0U);
+  EXPECT_EQ(test::list_folder(folder / "bin"), test::list_folder(base()));
+  for (const std::string& name : test::list_folder(base()))
+    EXPECT_TRUE(test::read_bytes(folder / "bin/" / name) == test::read_bytes(base() / name)) << name;
+  EXPECT_TRUE(fs::exists(folder / "safe/model.safetensors.index.json"));
+}
+
+TEST(Convert, gguf_and_back_keeps_every_value) {
+  const test::TempFolder folder;
+  for (const DType type : {DType::f32, DType::f16}) {
+    const std::string name(type_info(type).name);
+    write(base(), folder / (name + ".gguf"), {.target = ConvertTarget::gguf, .type = type});
+    EXPECT_EQ(write(folder / (name + ".gguf"), folder / name,
+                    {.target = ConvertTarget::safetensors, .type = DType::f16}),
+              0U);
+    expect_same_weights(base(), folder / name);
+    EXPECT_EQ(test::read_bytes(folder / (name + "/tokenizer.json")),
+              test::read_bytes(base() / "tokenizer.json"));
+    EXPECT_EQ(test::read_bytes(folder / (name + "/special_tokens_map.json")),
+              test::read_bytes(base() / "special_tokens_map.json"));
+  }
+}
+
+// As llama.cpp's converter: vectors F32, rows of q and k as Meta has them.
+TEST(Convert, gguf_has_metas_rotary_order_and_float32_vectors) {
+  const test::TempFolder folder;
+  write(base(), folder / "m.gguf", {.target = ConvertTarget::gguf});
+  const GgufFile file = GgufFile::open(folder / "m.gguf");
+  EXPECT_EQ(file.get_unsigned("general.file_type"), 1U);
+  const Checkpoint meta = Checkpoint::open(test::test_data("miniature/meta"));
+  int seen = 0;
+  for (const Tensor& tensor : file.tensors()) {
+    EXPECT_EQ(tensor.type(), tensor.shape.size() == 1 ? DType::f32 : DType::f16) << tensor.name;
+    if (tensor.name != "blk.1.attn_q.weight" && tensor.name != "blk.1.attn_k.weight") continue;
+    const char* const name = tensor.name == "blk.1.attn_q.weight" ? "layers.1.attention.wq.weight"
+                                                                  : "layers.1.attention.wk.weight";
+    EXPECT_TRUE(bytes(tensor) == bytes(*meta.find(name))) << name;
+    ++seen;
+  }
+  EXPECT_EQ(seen, 2);
+}
+
+TEST(Convert, meta_becomes_a_folder_with_the_base_s_weights) {
+  const test::TempFolder folder;
+  write(test::test_data("miniature/meta"), folder / "hf", {.target = ConvertTarget::bin});
+  expect_same_weights(base(), folder / "hf");
+  EXPECT_EQ(test::read_bytes(folder / "hf/tokenizer.json"), test::read_bytes(base() / "tokenizer.json"));
+}
+
+TEST(Convert, type_is_changed_and_told_in_the_configuration) {
+  const test::TempFolder folder;
+  write(base(), folder / "b", {.target = ConvertTarget::safetensors, .type = DType::bf16});
+  const Checkpoint converted = Checkpoint::open(folder / "b");
+  for (const Tensor& tensor : converted.tensors()) EXPECT_EQ(tensor.type(), DType::bf16) << tensor.name;
+  const auto config = nlohmann::json::parse(test::read_bytes(folder / "b/config.json"));
+  EXPECT_EQ(config.at("torch_dtype"), "bfloat16");
+  EXPECT_EQ(config.at("vocab_size"), 512);
+}
+
+TEST(Convert, a_lone_file_becomes_a_lone_file) {
+  const test::TempFolder folder;
+  const fs::path shard = base() / "pytorch_model-00002-of-00003.bin";
+  fs::copy_file(shard, folder / "a.bin");
+  write(folder / "a.bin", folder / "a.safetensors", {.target = ConvertTarget::safetensors});
+  const Checkpoint before = Checkpoint::open(folder / "a.bin"),
+                   after = Checkpoint::open(folder / "a.safetensors");
+  ASSERT_EQ(before.tensors().size(), after.tensors().size());
+  for (const Tensor& tensor : before.tensors()) EXPECT_TRUE(bytes(tensor) == bytes(*after.find(tensor.name)));
+  EXPECT_THROW(convert(before, {.target = ConvertTarget::gguf}), Error);
+}
+
+TEST(CountedCast, counts_what_leaves_the_range) {
+  const std::vector<float> values = {0.0F,   -0.0F, 1.0F,     65504.0F, 65520.0F,
+                                     -1e30F, 1e-9F, -5.9e-8F, INFINITY, NAN};
+  const auto losses = std::make_shared<CastLosses>();
+  const RowsPtr bf16 = cast_rows(memory_rows(values, 5, 2), DType::bf16);
+  const RowsPtr cast = counted_cast(bf16, DType::f16, losses);
+  std::vector<std::byte> some(2 * cast->row_bytes()), expected(2 * cast->row_bytes());
+  cast->read(2, 2, some);
+  cast_rows(bf16, DType::f16)->read(2, 2, expected);
+  EXPECT_EQ(some, expected);
+  EXPECT_EQ(losses->overflowed, 2U);  // 65520 is 65536 in bfloat16
+  EXPECT_EQ(losses->underflowed, 1U);
+  EXPECT_EQ(describe(*losses), "2 values became infinite, 1 value became zero");
+  EXPECT_EQ(describe(CastLosses{}), "");
+}
+
+TEST(CountedCast, widening_is_a_plain_cast) {
+  const std::vector<float> values = {1.0F, 2.0F};
+  const auto losses = std::make_shared<CastLosses>();
+  const RowsPtr rows = memory_rows(values, 1, 2);
+  EXPECT_EQ(counted_cast(rows, DType::f32, losses), rows);
+}
+
+TEST(Convert, words_of_the_command_line) {
+  EXPECT_EQ(parse_convert_target("gguf"), ConvertTarget::gguf);
+  EXPECT_THROW(parse_convert_target("onnx"), Error);
+  EXPECT_EQ(parse_weight_type("bf16"), DType::bf16);
+  EXPECT_EQ(parse_weight_type("float16"), DType::f16);
+  for (const char* bad : {"q8_0", "i32", "", "F64"}) EXPECT_THROW(parse_weight_type(bad), Error) << bad;
+}
+
+}  // namespace
+}  // namespace galatea
