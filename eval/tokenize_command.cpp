@@ -57,8 +57,8 @@ void bind_tokenize(CLI::App& app, Action& chosen) {
   command->footer(
       "c4-new is cut after 256 windows, of 2048 tokens unless --ctx says otherwise.\n\n"
       "Example:\n"
-      "  galatea tokenize tokenizer.model --data wikitext2 --corpus-file wiki.test.raw \\\n"
-      "      --out wikitext2.i32");
+      "  galatea tokenize tokenizer.model --data wikitext2 \\\n"
+      "      --corpus-file wiki.test.raw --out wikitext2.i32");
   command->callback(
       [options, &chosen] { chosen = [options](Console& console) { return run(*options, console); }; });
 }
