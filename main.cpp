@@ -35,6 +35,7 @@ namespace {
 
 /// The subcommands, in the order in which --help lists them.
 constexpr auto commands = std::to_array<BindCommand>({
+    bind_reconstruct,
     bind_decode,
     bind_encode,
     bind_base,
@@ -48,7 +49,7 @@ constexpr auto commands = std::to_array<BindCommand>({
 });
 
 constexpr const char* example_of_program =
-    "galatea decode --payload xor --base llama-13b-hf --out metharme-13b";
+    "galatea decode metharme-13b-xor --base llama-13b-hf --out metharme-13b";
 constexpr const char* name_of_kind[] = {"done", "check_failed", "usage", "input", "system"};
 
 // Ctrl-C and SIGTERM ask once; asked again they kill.
