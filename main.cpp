@@ -35,6 +35,7 @@ namespace {
 
 /// The subcommands, in the order in which --help lists them.
 constexpr auto commands = std::to_array<BindCommand>({
+    bind_reconstruct,
     bind_decode,
     bind_encode,
     bind_base,

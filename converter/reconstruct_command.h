@@ -1,0 +1,69 @@
+// The whole road in steps: base, decode, verify, quantize, score. Part of the program, not of the converter room,
+// since it goes through all rooms.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "converter/journal.h"
+#include "format/console.h"
+#include "verify/releases.h"
+
+namespace galatea::reconstruct {
+
+struct Options {
+  std::string payload, base, out, release, corpora, profile, max_shard_size;
+  std::vector<std::string> types;
+  std::uint64_t context = 0;  ///< 0: what the release's scores were computed with
+  double tolerance = 1e-3;    ///< relative, of the 16-bit scores
+};
+
+/// One row of the closing table.
+struct Scored {
+  std::string label;           ///< "16 bit" or the type
+  std::filesystem::path path;  ///< folder or GGUF file
+  std::uint64_t bytes = 0;
+  double bits_per_weight = 0;
+  std::vector<std::pair<std::string, double>> scores;  ///< stream and perplexity
+};
+
+class Road {
+ public:
+  Road(const Options& options, Console& console);
+
+  /// A Hugging Face folder of the base: the one given, or one made of Meta's files.
+  std::filesystem::path base();
+  /// The released weights, each file's digest compared.
+  std::filesystem::path decode(const std::filesystem::path& base);
+  Scored quantize(const std::filesystem::path& model, const std::string& type);
+  Scored unquantized(const std::filesystem::path& model) const;
+  /// Perplexity on every corpus that is there.
+  void score(Scored& row);
+
+  const Release& release() const { return release_; }
+  /// Streams whose corpus file was found, in the order of the table.
+  std::vector<std::string> streams() const;
+  std::uint64_t context() const;
+  nlohmann::json& document() { return document_; }
+
+ private:
+  /// The recorded result of a step that was done before on the same inputs, else the result of doing it now.
+  nlohmann::json step(const std::string& name, const nlohmann::json& settings,
+                      const std::vector<std::filesystem::path>& inputs,
+                      const std::vector<std::filesystem::path>& outputs,
+                      const std::function<nlohmann::json()>& work);
+  std::filesystem::path corpus_file(std::string_view stream) const;
+
+  const Options& options_;
+  Console& console_;
+  Release release_;
+  Journal journal_;
+  nlohmann::json document_;
+};
+
+}  // namespace galatea::reconstruct

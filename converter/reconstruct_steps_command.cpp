@@ -1,0 +1,222 @@
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "converter/base.h"
+#include "converter/decode.h"
+#include "converter/reconstruct_command.h"
+#include "eval/corpus.h"
+#include "eval/perplexity.h"
+#include "eval/token_stream.h"
+#include "format/checkpoint.h"
+#include "format/error.h"
+#include "format/output_file.h"
+#include "quantize/quantize_model.h"
+#include "verify/compare.h"
+#include "verify/provenance.h"
+#include "verify/report.h"
+
+namespace galatea::reconstruct {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+fs::path made(const fs::path& folder) {
+  make_folder(folder);
+  return folder;
+}
+
+/// SHA-256 for the record, and what the published digests are of.
+std::vector<HashKind> digests_for(const ReleaseFiles& files) {
+  std::set<HashKind> kinds = {HashKind::sha256};
+  for (const ReleaseFile& file : files) {
+    for (const HashKind kind : kinds_needed(file)) kinds.insert(kind);
+  }
+  return {kinds.begin(), kinds.end()};
+}
+
+bool has_part(const Release& release, std::string_view part) {
+  return release.parts.contains(part) || release.parts_elsewhere.contains(part);
+}
+
+std::uint64_t bytes_of_weights(const Checkpoint& checkpoint) {
+  std::uint64_t bytes = 0;
+  for (const fs::path& file : checkpoint.files()) bytes += fs::file_size(file);
+  return bytes;
+}
+
+}  // namespace
+
+Road::Road(const Options& options, Console& console)
+    : options_(options),
+      console_(console),
+      release_(resolve_release(options.release)),
+      journal_(made(options.out) / ".galatea-journal.json"),
+      document_({{"release", release_.name}, {"out", options.out}}) {}
+
+json Road::step(const std::string& name, const json& settings, const std::vector<fs::path>& inputs,
+                const std::vector<fs::path>& outputs, const std::function<json()>& work) {
+  const std::string print = fingerprint(settings, inputs);
+  if (const json* result = journal_.find(name, print); result != nullptr) {
+    console_.progress().note(name + ": done before, kept");
+    return *result;
+  }
+  console_.progress().note(name);
+  json result = work();
+  journal_.record(name, print, result, outputs);
+  return result;
+}
+
+fs::path Road::base() {
+  if (Checkpoint::open(options_.base).kind() != CheckpointKind::meta) return options_.base;
+  const fs::path folder = fs::path(options_.out) / "base";
+  const json settings = {{"profile", options_.profile}, {"max_shard_size", options_.max_shard_size}};
+  const json result = step("base from Meta's files", settings, {options_.base}, {folder}, [&] {
+    const Checkpoint meta = Checkpoint::open(options_.base);
+    BaseOptions how;
+    if (!options_.profile.empty()) how.generation = &find_hf_generation(options_.profile);
+    if (!options_.max_shard_size.empty()) how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
+    WriteOptions write;
+    write.overwrite = true;
+    if (has_part(release_, "base")) write.digests = digests_for(release_part(release_, "base"));
+    write.progress = &console_.progress();
+    const std::vector<WrittenFile> written = write_plan(base_plan(meta, how), folder, write);
+    write_provenance({"base", "", {options_.base}, written}, settings, folder);
+    if (!has_part(release_, "base")) return json();
+    const CheckReport report = check_written(folder, written, release_part(release_, "base"));
+    return json{{"passed", report.passed()}, {"text", report_text(report)}, {"check", report_json(report)}};
+  });
+  if (!result.is_null()) {
+    document_["base"] = result.at("check");
+    console_.print("The base, converted from Meta's files");
+    console_.print(result.at("text").get<std::string>());
+    if (!result.at("passed").get<bool>()) {
+      console_.progress().note("the base is not the published one; decoding is tried all the same");
+    }
+  }
+  return folder;
+}
+
+fs::path Road::decode(const fs::path& base) {
+  const fs::path folder = fs::path(options_.out) / "model";
+  const json settings = {{"release", options_.release}};
+  std::vector<fs::path> inputs = {options_.payload, base};
+  if (fs::is_regular_file(options_.release)) inputs.emplace_back(options_.release);
+  const json result = step("decode the payload", settings, inputs, {folder}, [&] {
+    DecodeOptions how;
+    how.expected = release_part(release_, "files");
+    if (has_part(release_, "base")) how.expected_base = release_part(release_, "base");
+    how.progress = &console_.progress();
+    const XorPlan plan = plan_decode(options_.payload, base, how);
+    for (const std::string& note : plan.notes) console_.progress().note(note);
+    WriteOptions write;
+    write.overwrite = true;
+    write.digests = digests_for(how.expected);
+    write.threads = plan.most_threads;
+    write.progress = &console_.progress();
+    const std::vector<WrittenFile> written = write_plan(plan.plan, folder, write);
+    write_provenance({"decode", "", {options_.payload, base}, written}, settings, folder);
+    const CheckReport report = check_written(folder, written, release_part(release_, "files"));
+    return json{{"passed", report.passed()}, {"text", report_text(report)}, {"check", report_json(report)}};
+  });
+  document_["digests"] = result.at("check");
+  console_.print("The released weights against the digests of " + release_.name);
+  console_.print(result.at("text").get<std::string>());
+  if (!result.at("passed").get<bool>()) {
+    throw Error(ErrorKind::check_failed, "the reconstructed weights are not the released ones")
+        .file(folder)
+        .remedy("see the files above; check base and payload");
+  }
+  return folder;
+}
+
+Scored Road::unquantized(const fs::path& model) const {
+  const Checkpoint checkpoint = Checkpoint::open(model);
+  std::uint64_t values = 0;
+  for (const Tensor& tensor : checkpoint.tensors()) values += element_count(tensor.shape);
+  Scored row{"16 bit", model, bytes_of_weights(checkpoint), 0, {}};
+  row.bits_per_weight =
+      8.0 * static_cast<double>(row.bytes) / static_cast<double>(std::max<std::uint64_t>(values, 1));
+  return row;
+}
+
+Scored Road::quantize(const fs::path& model, const std::string& type) {
+  const auto found = find_type_by_name(type);
+  if (!found || find_encoder(*found) == nullptr) {
+    throw Error(ErrorKind::usage, "unknown type '" + printable(type) + "'")
+        .remedy("see galatea quantize --help");
+  }
+  const std::string label(type_info(*found).name);
+  const fs::path file = fs::path(options_.out) / (release_.name + "-" + label + ".gguf");
+  const json result =
+      step("quantize to " + label, {{"type", label}, {"name", release_.name}}, {model}, {file}, [&] {
+        const Checkpoint checkpoint = Checkpoint::open(model);
+        QuantizeOptions how;
+        how.mix.type = *found;
+        how.measure = false;
+        QuantizationPlan plan = plan_quantization(llama_gguf_model(checkpoint, {release_.name, {}}),
+                                                  file.filename().string(), how);
+        for (const std::string& note : plan.notes) console_.progress().note(note);
+        WriteOptions write;
+        write.overwrite = true;
+        write.progress = &console_.progress();
+        const WrittenFile written = write_file(std::move(plan.layout), file, write);
+        write_provenance({"quantize", "", {model}, {written}}, {{"type", label}}, file);
+        return json{{"bytes", written.size},
+                    {"bits_per_weight", plan.bits_per_weight()},
+                    {"sha256", written.digests.at(HashKind::sha256)}};
+      });
+  return {
+      label, file, result.at("bytes").get<std::uint64_t>(), result.at("bits_per_weight").get<double>(), {}};
+}
+
+fs::path Road::corpus_file(std::string_view stream) const {
+  if (options_.corpora.empty()) return {};
+  const fs::path exact = fs::path(options_.corpora) / corpus_kind(stream).file;
+  if (fs::is_regular_file(exact)) return exact;
+  if (!stream.starts_with("c4") || !fs::is_directory(options_.corpora)) return {};
+  std::set<fs::path> shards;
+  for (const auto& entry : fs::directory_iterator(options_.corpora)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("c4-validation") && name.find(".json") != std::string::npos)
+      shards.insert(entry.path());
+  }
+  return shards.empty() ? fs::path() : *shards.begin();
+}
+
+std::vector<std::string> Road::streams() const {
+  std::vector<std::string> found;
+  for (const char* stream : {"wikitext2", "ptb", "ptb-new", "c4-new"}) {
+    // A published release names the streams it was scored on; without scores all that there are count.
+    if (!release_.scores.empty() && !release_.scores.contains(stream)) continue;
+    if (!corpus_file(stream).empty()) found.emplace_back(stream);
+  }
+  return found;
+}
+
+std::uint64_t Road::context() const {
+  return options_.context != 0 ? options_.context : release_.score_context;
+}
+
+void Road::score(Scored& row) {
+  for (const std::string& stream : streams()) {
+    const fs::path corpus = corpus_file(stream);
+    const fs::path tokenizer = fs::path(options_.out) / "model";
+    const json settings = {{"stream", stream}, {"context", context()}};
+    const json result = step("score " + row.label + " on " + stream, settings, {row.path, corpus}, {}, [&] {
+      const Checkpoint checkpoint = Checkpoint::open(row.path);
+      const TokenStream tokens =
+          tokenize(read_corpus(corpus_kind(stream), corpus), open_tokenizer(tokenizer), context());
+      PerplexityOptions how;
+      how.context = context();
+      how.forward.progress = &console_.progress();
+      const PerplexityResult found = perplexity(load_model(checkpoint), tokens, how);
+      return json{{"perplexity", found.perplexity}, {"stream_sha256", tokens.sha256}};
+    });
+    row.scores.emplace_back(stream, result.at("perplexity").get<double>());
+  }
+}
+
+}  // namespace galatea::reconstruct
