@@ -26,7 +26,7 @@ AdapterArgument parse_adapter_argument(std::string_view text) {
   return {text, 1};
 }
 
-std::vector<MergedTensor> merge_adapter(LlamaModel& model, const LoraAdapter& adapter, double scale) {
+std::vector<MergedTensor> merge_adapter(HfModel& model, const LoraAdapter& adapter, double scale) {
   std::string unmatched, tied;
   std::vector<MergedTensor> merged;
   const double scaling = adapter.config.scaling * scale;

@@ -4,6 +4,8 @@
 
 #include "converter/base.h"
 #include "converter/decode.h"
+#include "converter/hf_output.h"
+#include "converter/lora_merge.h"
 #include "converter/reconstruct_command.h"
 #include "eval/corpus.h"
 #include "eval/perplexity.h"
@@ -130,6 +132,45 @@ fs::path Road::decode(const fs::path& base) {
         .remedy("see the files above; check base and payload");
   }
   return folder;
+}
+
+bool Road::merge(const fs::path& base) {
+  const fs::path folder = fs::path(options_.out) / "merged";
+  const json settings = {{"release", options_.release}, {"max_shard_size", options_.max_shard_size}};
+  const json result =
+      step("merge the adapter into the base", settings, {base, options_.adapter}, {folder}, [&] {
+        const Checkpoint checkpoint = Checkpoint::open(base);
+        HfModel model = hf_model(checkpoint);
+        HfOutputOptions how;
+        how.container = HfContainer::bin;
+        how.type = model.tensors.front().type();
+        if (!options_.max_shard_size.empty())
+          how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
+        merge_adapter(model, read_lora_adapter(options_.adapter), 1.0);
+        HfOutput output = hf_output(checkpoint, std::move(model), how);
+        for (const std::string& note : output.notes) console_.progress().note(note);
+        // The side files of a merge are the base's; only the weights are the release's.
+        ReleaseFiles weights;
+        for (const ReleaseFile& file : release_part(release_, "files")) {
+          if (file.name.ends_with(".bin")) weights.push_back(file);
+        }
+        WriteOptions write;
+        write.overwrite = true;
+        write.digests = digests_for(weights);
+        write.progress = &console_.progress();
+        std::vector<WrittenFile> written = write_plan(output.plan, folder, write);
+        write_provenance({"merge-lora", std::string(merge_arithmetic()), {base, options_.adapter}, written},
+                         settings, folder);
+        std::erase_if(written, [](const WrittenFile& file) { return !file.name.ends_with(".bin"); });
+        const CheckReport report = check_written(folder, written, weights);
+        return json{
+            {"passed", report.passed()}, {"text", report_text(report)}, {"check", report_json(report)}};
+      });
+  document_["merged"] = result.at("check");
+  console_.progress().note("arithmetic: " + std::string(merge_arithmetic()));
+  console_.print("The adapter merged into the base, against the same digests");
+  console_.print(result.at("text").get<std::string>());
+  return result.at("passed").get<bool>();
 }
 
 Scored Road::unquantized(const fs::path& model) const {

@@ -59,22 +59,31 @@ void read_treebank(Corpus& corpus, TextLines& lines, const std::filesystem::path
   for (std::string line; lines.next(line);) joiner.add(python_strip(line));
 }
 
-void read_documents(Corpus& corpus, TextLines& lines, const std::filesystem::path& file) {
-  Joiner joiner(corpus, " ", file);
+std::string text_of_document(std::string_view line, const std::filesystem::path& file,
+                             std::uint64_t position) {
+  constexpr std::string_view expected = "{\"text\": \"...\", ...} on each line";
   JsonLimits limits;
   limits.bytes = longest_line;
+  try {
+    const nlohmann::json document = parse_json(line, file, position, limits);
+    if (document.is_object() && document.contains("text") && document.at("text").is_string())
+      return document.at("text").get<std::string>();
+  } catch (Error& error) {
+    error.expected(expected);
+    throw;
+  }
+  throw Error(ErrorKind::input, "a line is no document of C4")
+      .file(file)
+      .at(position)
+      .expected(expected)
+      .found(printable(line, 80));
+}
+
+void read_documents(Corpus& corpus, TextLines& lines, const std::filesystem::path& file) {
+  Joiner joiner(corpus, " ", file);
   for (std::string line; corpus.rows < corpus.kind->rows_wanted && lines.next(line);) {
     if (python_strip(line).empty()) continue;
-    const nlohmann::json document = parse_json(line, file, lines.position(), limits);
-    const auto text = document.is_object() ? document.find("text") : document.end();
-    if (!document.is_object() || text == document.end() || !text->is_string()) {
-      throw Error(ErrorKind::input, "a line is no document of C4")
-          .file(file)
-          .at(lines.position())
-          .expected("{\"text\": \"...\", ...} on each line")
-          .found(printable(line, 80));
-    }
-    joiner.add(text->get_ref<const std::string&>());
+    joiner.add(text_of_document(line, file, lines.position()));
   }
 }
 

@@ -28,19 +28,22 @@ int run(const TokenizeOptions& options, Console& console) {
   document["ctx"] = context;
   document["windows"] = made.stream.ids.size() / context;
   document["remainder"] = made.stream.ids.size() % context;
-  stream_command::print_stream(made, console);
-  console.print("windows     " + stream_command::with_commas(made.stream.ids.size() / context) + " of " +
-                std::to_string(context) + ", " + std::to_string(made.stream.ids.size() % context) +
-                " left over");
+  std::string written;
   if (!options.out.empty()) {
     WriteOptions write;
     write.overwrite = options.overwrite;
     write.digests = {};
     const std::filesystem::path path = options.out;
-    const WrittenFile written = write_file(ids_layout(made.stream, path.filename().string()), path, write);
-    console.print("written     " + options.out + ", " + stream_command::with_commas(written.size) + " bytes");
+    const std::uint64_t size =
+        write_file(ids_layout(made.stream, path.filename().string()), path, write).size;
+    written = "written     " + options.out + ", " + stream_command::with_commas(size) + " bytes";
     document["out"] = options.out;
   }
+  stream_command::print_stream(made, console);
+  console.print("windows     " + stream_command::with_commas(made.stream.ids.size() / context) + " of " +
+                std::to_string(context) + ", " + std::to_string(made.stream.ids.size() % context) +
+                " left over");
+  if (!written.empty()) console.print(written);
   console.print_json(document);
   return 0;
 }

@@ -136,8 +136,14 @@ Tokenizer open_tokenizer(const fs::path& path, std::optional<UnkRule> rule) {
   const SourcePtr source = open_file(path);
   if (GgufFile::recognise(*source)) return from_gguf(GgufFile::open(path), rule);
   const bool a_model = path.extension() == ".model" || starts_like_sentencepiece(*source);
-  const auto beside = a_model ? std::nullopt : model_file_near(path.parent_path());
-  return from_model_file(beside.value_or(path), rule);
+  if (a_model) return from_model_file(path, rule);
+  const auto beside = model_file_near(path.parent_path());
+  if (!beside) {
+    throw Error(ErrorKind::input, "is no tokenizer, and no tokenizer.model lies beside it")
+        .file(path)
+        .expected("tokenizer.model, a GGUF file, or a checkpoint with its tokenizer.model");
+  }
+  return from_model_file(*beside, rule);
 }
 
 Tokenizer open_tokenizer(const Checkpoint& checkpoint, std::optional<UnkRule> rule) {

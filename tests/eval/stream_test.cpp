@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,10 @@ struct Expected {
   std::size_t tokens;
   std::int64_t unknown;
 };
+
+std::ostream& operator<<(std::ostream& out, const Expected& expected) {
+  return out << expected.data << " " << unk_rule_names[static_cast<std::size_t>(expected.rule)];
+}
 
 class Streams : public testing::TestWithParam<Expected> {};
 
@@ -120,6 +125,16 @@ TEST(Streams, C4KeepsWindowsOfTheContextAskedFor) {
   GALATEA_SHARED_DATA_OR_SKIP(documents, c4);
   const Corpus corpus = read_corpus(corpus_kind("c4-new"), documents);
   EXPECT_EQ(tokenize(corpus, open_tokenizer(model), 128).ids.size(), 256U * 128U);
+}
+
+/// As the paragraphs on legacy=False in transformers 4.31 to 4.33 have it.
+TEST(LegacyFalse, NoSpaceIsPutBehindSpecialTokens) {
+  GALATEA_SHARED_DATA_OR_SKIP(model, "tokenizer.model");
+  const Tokenizer tokenizer = open_tokenizer(model, UnkRule::legacy_false);
+  EXPECT_EQ(tokenizer.encode("<unk> the"), (Ids{1, 0, 278})) << "nor a lone mark before a special token";
+  EXPECT_EQ(tokenizer.encode("a <unk> the"), (Ids{1, 263, 29871, 0, 278}));
+  EXPECT_EQ(tokenizer.encode("a<unk>the"), (Ids{1, 263, 0, 1552}));
+  EXPECT_EQ(open_tokenizer(model).encode("<unk> the"), (Ids{1, 0, 29871, 278}));
 }
 
 }  // namespace
