@@ -105,15 +105,20 @@ void product_scalar(const float* left, const float* right, float* out, std::uint
 }
 
 #if defined(__x86_64__)
+#if defined(__clang__)
+#define GALATEA_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,fma"
+#else
+#define GALATEA_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512"
+#endif
 __attribute__((target("avx2,fma"))) void product_avx2(const float* left, const float* right, float* out,
                                                       std::uint64_t rows, std::uint64_t rank,
                                                       std::uint64_t cols, std::uint64_t chain) {
   product(left, right, out, rows, rank, cols, chain);
 }
 
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512"))) void product_avx512(
-    const float* left, const float* right, float* out, std::uint64_t rows, std::uint64_t rank,
-    std::uint64_t cols, std::uint64_t chain) {
+__attribute__((target(GALATEA_AVX512))) void product_avx512(const float* left, const float* right, float* out,
+                                                            std::uint64_t rows, std::uint64_t rank,
+                                                            std::uint64_t cols, std::uint64_t chain) {
   product(left, right, out, rows, rank, cols, chain);
 }
 #endif
