@@ -185,8 +185,8 @@ DecodeCause find_cause(const DecodedFile& file) {
     if (auto cause = container_cause(file)) return *std::move(cause);
     if (auto cause = damage_of_base(file)) return *std::move(cause);
     if (opens_as_zip(file.decoded)) {
-      // CRC-32 is linear: sound weights XORed with a payload of sound weights keep right CRCs, whatever they
-      // were.
+      // CRC-32 is linear: sound weights XORed with a payload of sound weights keep right CRCs,
+      // whatever they were.
       return {"the payload's file is damaged", "fetch the payload again"};
     }
     return {

@@ -1,5 +1,5 @@
-// The whole road in steps: base, decode, verify, quantize, score. Part of the program, not of the converter room,
-// since it goes through all rooms.
+// The whole road in steps: base, decode, verify, quantize, score. Part of the program, not of the converter
+// room, since it goes through all rooms.
 #pragma once
 
 #include <cstdint>

@@ -218,7 +218,7 @@ class ForwardPass {
     }
   }
 
-  /// down(silu(gate(x)) * up(x)), for as many tokens at once as keep the widest buffers small.
+  /// hidden += down(silu(gate(x)) * up(x)), x the normed hidden state, for all tokens at once.
   void feed_forward(const LlamaLayer& layer) {
     norm(layer.ffn_norm);
     std::vector<float> gate = product(*layer.gate, normed_);
