@@ -18,7 +18,7 @@ namespace {
 constexpr std::uint64_t text_limit = std::uint64_t{16} << 20U;
 constexpr const char* convert_again =
     "convert the base again with the tools of spring 2023 (transformers 4.28.0.dev0, torch 1.13.1), or with "
-    "galatea base";
+    "galatea base and the --profile of that version";
 
 bool is_right(const std::string& name, const SourcePtr& content) {
   try {

@@ -123,7 +123,7 @@ void bind_merge_lora(CLI::App& app, Action& chosen) {
   add_options(*command, options->output);
   command->footer(
       "Every tensor of an adapter must be understood and find its module in the base;\n"
-      "else nothing is written. Linear layers and embeddings, rsLoRA, fan_in_fan_out.\n\n"
+      "else nothing is written. Linear layers and embeddings, rsLoRA.\n\n"
       "Example:\n  galatea merge-lora llama-13b-hf my-adapter --out my-13b");
   command->callback(
       [options, &chosen] { chosen = [options](Console& console) { return run(*options, console); }; });

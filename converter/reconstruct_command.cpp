@@ -63,11 +63,6 @@ int run(const Options& options, Console& console) {
   std::vector<Scored> rows = {road.unquantized(model)};
   for (const std::string& type : options.types) rows.push_back(road.quantize(model, type));
   const std::vector<std::string> streams = road.streams();
-  if (!options.corpora.empty() && streams.empty()) {
-    throw Error(ErrorKind::usage, "the corpora folder has none of the corpora that the release was scored on")
-        .file(options.corpora)
-        .expected("wiki.test.raw, ptb.valid.txt, ptb.test.txt, c4-validation*.json[l][.gz]");
-  }
   for (Scored& row : rows) road.score(row);
 
   json& document = road.document();

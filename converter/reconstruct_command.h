@@ -60,6 +60,8 @@ class Road {
                       const std::vector<std::filesystem::path>& inputs,
                       const std::vector<std::filesystem::path>& outputs,
                       const std::function<nlohmann::json()>& work);
+  /// The inputs of a step whose result is compared with the release: its description is one of them.
+  std::vector<std::filesystem::path> with_release(std::vector<std::filesystem::path> inputs) const;
   std::filesystem::path corpus_file(std::string_view stream) const;
 
   const Options& options_;

@@ -23,7 +23,7 @@ struct ForwardOptions {
 };
 
 /// Takes the logits [vocab] of position `position` of window `window`. Called once for each position, in no
-/// fixed order and from several threads at once.
+/// fixed order and from several threads at once; must not throw.
 using LogitsSink =
     std::function<void(std::uint64_t window, std::uint64_t position, std::span<const float> logits)>;
 
