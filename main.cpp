@@ -168,7 +168,7 @@ class ScreenProgress : public Progress {
     if (total_ > 0) text += " of " + amount(static_cast<double>(total_), unit_);
     if (seconds >= 0.5) {
       text += "  " + amount(done / seconds, unit_) + "/s";
-      if (part > 0) text += "  ETA " + duration(seconds * (1 - part) / part);
+      if (part > 0 && part < 1) text += "  ETA " + duration(seconds * (1 - part) / part);
     }
     if (!terminal_) return line(text);
     winsize size{};
@@ -283,6 +283,7 @@ class ScreenHelp : public CLI::FormatterBase {
       const bool positional = option->get_positional();
       std::string label = option->get_name(positional, !positional);
       std::replace(label.begin(), label.end(), ',', ' ');
+      if (positional) std::transform(label.begin(), label.end(), label.begin(), upper);
       std::string text = option->get_description();
       if (positional) {
         usage += " " + (option->get_required() ? label : "[" + label + "]");
@@ -311,6 +312,7 @@ class ScreenHelp : public CLI::FormatterBase {
   }
 
  private:
+  static char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
   static std::size_t column(bool root) { return root ? 16 : 26; }
 
   /// Words of `text` in lines of at most 80 columns; the first starts at column `first`, the others at

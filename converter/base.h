@@ -30,8 +30,8 @@ std::vector<float> rotary_inv_freq(std::uint64_t head_dim, double theta);
 std::vector<Tensor> base_state_dict(const LlamaConfig& config, DType inv_freq_type,
                                     const std::function<Tensor(LlamaTensorId)>& get);
 
-/// The configuration that the converter wrote: ids 1, 2 and padding 0 whatever the tokenizer says, context
-/// 2048.
+/// The configuration that the converter wrote: ids 1, 2 and padding 0 whatever the tokenizer says,
+/// context 2048.
 LlamaConfig base_config(LlamaConfig config);
 
 /// The whole folder. `source` is a Meta folder, or any LLaMA whose weights are to be written so.

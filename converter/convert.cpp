@@ -38,7 +38,7 @@ DType kept_type(const std::vector<Tensor>& tensors) {
   return most;
 }
 
-Conversion to_gguf(const Checkpoint& source, LlamaModel model, const ConvertOptions& options) {
+Conversion to_gguf(const Checkpoint& source, HfModel model, const ConvertOptions& options) {
   Conversion out;
   out.single_file = true;
   out.losses = std::make_shared<CastLosses>();
@@ -92,7 +92,7 @@ Conversion lone_file(const Checkpoint& source, const ConvertOptions& options) {
 
 }  // namespace
 
-Conversion convert_model(const Checkpoint& source, LlamaModel model, const ConvertOptions& options) {
+Conversion convert_model(const Checkpoint& source, HfModel model, const ConvertOptions& options) {
   if (options.target == ConvertTarget::gguf) return to_gguf(source, std::move(model), options);
   HfOutput folder = hf_output(
       source, std::move(model),
@@ -104,8 +104,11 @@ Conversion convert_model(const Checkpoint& source, LlamaModel model, const Conve
 }
 
 Conversion convert(const Checkpoint& source, const ConvertOptions& options) {
-  if (!source.has_config()) return lone_file(source, options);
-  return convert_model(source, llama_model(source), options);
+  const bool weights_alone =
+      source.kind() == CheckpointKind::torch || source.kind() == CheckpointKind::safetensors;
+  if (!source.has_config() || (weights_alone && options.target != ConvertTarget::gguf))
+    return lone_file(source, options);
+  return convert_model(source, hf_model(source), options);
 }
 
 ConvertTarget parse_convert_target(std::string_view text) {

@@ -12,7 +12,7 @@
 
 #include "converter/counted_cast.h"
 #include "converter/hf_output.h"
-#include "converter/llama_model.h"
+#include "converter/hf_model.h"
 #include "format/plan.h"
 
 namespace galatea {
@@ -38,12 +38,13 @@ struct Conversion {
   std::vector<std::string> notes;
 };
 
-/// `model` is llama_model(source), its rows perhaps changed. A GGUF is one file: metadata and tokenizer as
+/// `model` is hf_model(source), its rows perhaps changed. A GGUF is one file: metadata and tokenizer as
 /// llama.cpp expects, rotary rows of q and k interleaved, vectors F32.
-Conversion convert_model(const Checkpoint& source, LlamaModel model, const ConvertOptions& options);
+Conversion convert_model(const Checkpoint& source, HfModel model, const ConvertOptions& options);
 
-/// Any checkpoint. A lone file of weights without a configuration becomes a lone file of the other container,
-/// names and order as stored; Error(usage) when that is to be GGUF.
+/// Any checkpoint. A single .bin or .safetensors file becomes a single file of the other container, names and
+/// order as stored (so one shard of several can be converted); to become GGUF it has to be a whole model with
+/// its config.json beside it, else Error(usage or input).
 Conversion convert(const Checkpoint& source, const ConvertOptions& options);
 
 /// "safetensors", "bin" or "gguf". Throws Error(usage).

@@ -15,7 +15,7 @@ struct CastLosses {
   std::atomic<std::uint64_t> underflowed{0};  ///< not zero before, zero after
 };
 
-/// cast_rows(source, type) that adds to `losses` on every read. A cast that cannot lose either is not
+/// cast_rows(source, type) that adds to `losses` on every read. A cast that can lose neither is not
 /// watched.
 RowsPtr counted_cast(RowsPtr source, DType type, std::shared_ptr<CastLosses> losses);
 

@@ -67,7 +67,7 @@ Folder base_folder(const fs::path& path) {
     throw Error(ErrorKind::input,
                 "the base is a folder of Meta's files; the payload was made from converted ones")
         .file(path)
-        .remedy("convert it first: galatea base " + path.string() + " --out BASE_DIR");
+        .remedy("convert it first: galatea base " + path.string() + " BASE_FOLDER");
   }
   return base;
 }

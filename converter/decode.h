@@ -3,11 +3,11 @@
 // Both directions take a flat folder of files and a base folder, and plan one output for each file:
 //   - a file that the base has too is XORed with it (xor_codec.h);
 //   - added_tokens.json without one in the base is copied;
-//   - papers that come along (.*, *.md, LICENSE*, *.py, lists of digests) without one in the base are left
-//   out;
+//   - papers that come along (.*, *.md, LICENSE*, *.py, lists of digests) without one in the base are
+//     left out;
 //   - any other file that the base lacks is an error, as is a sub-folder.
-// A payload folder without such files but with exactly one sub-folder that has them is taken to mean that
-// one.
+// A payload folder without such files but with exactly one sub-folder that has them is taken to mean
+// that one.
 #pragma once
 
 #include <cstdint>

@@ -18,7 +18,7 @@ namespace {
 constexpr std::uint64_t text_limit = std::uint64_t{16} << 20U;
 constexpr const char* convert_again =
     "convert the base again with the tools of spring 2023 (transformers 4.28.0.dev0, torch 1.13.1), or with "
-    "galatea base";
+    "galatea base and the --profile of that version";
 
 bool is_right(const std::string& name, const SourcePtr& content) {
   try {
@@ -185,8 +185,8 @@ DecodeCause find_cause(const DecodedFile& file) {
     if (auto cause = container_cause(file)) return *std::move(cause);
     if (auto cause = damage_of_base(file)) return *std::move(cause);
     if (opens_as_zip(file.decoded)) {
-      // CRC-32 is linear: sound weights XORed with a payload of sound weights keep right CRCs, whatever they
-      // were.
+      // CRC-32 is linear: sound weights XORed with a payload of sound weights keep right CRCs,
+      // whatever they were.
       return {"the payload's file is damaged", "fetch the payload again"};
     }
     return {

@@ -40,6 +40,16 @@ DType main_type(const std::vector<Tensor>& tensors) {
   return largest == tensors.end() ? DType::f16 : largest->type();
 }
 
+/// The Hugging Face folder whose side files belong to the weights, also when a single file of it was opened.
+std::optional<fs::path> hf_folder_of(const Checkpoint& source) {
+  const CheckpointKind kind = source.kind();
+  if (kind != CheckpointKind::hf && kind != CheckpointKind::torch && kind != CheckpointKind::safetensors)
+    return {};
+  const fs::path folder = fs::is_directory(source.path()) ? source.path() : source.path().parent_path();
+  if (!fs::is_regular_file(folder / "config.json")) return {};
+  return folder;
+}
+
 std::string carried_config(const fs::path& file, DType type, const HfOutputOptions& options) {
   ordered_json config = parse_ordered_json_file(file, {.keep_big_integers = true});
   if (!config.is_object()) throw Error(ErrorKind::input, "the configuration is no JSON object").file(file);
@@ -51,7 +61,7 @@ std::string carried_config(const fs::path& file, DType type, const HfOutputOptio
 }
 
 void carry_side_files(const Checkpoint& source, DType type, const HfOutputOptions& options, HfOutput& out) {
-  const fs::path& folder = source.path();
+  const fs::path folder = hf_folder_of(source).value();
   out.plan.files.push_back(
       literal_layout("config.json", carried_config(folder / "config.json", type, options)));
   for (const char* name : carried) {
@@ -92,7 +102,7 @@ void make_side_files(const Checkpoint& source, const LlamaConfig& config, DType 
 
 }  // namespace
 
-HfOutput hf_output(const Checkpoint& source, LlamaModel model, const HfOutputOptions& options) {
+HfOutput hf_output(const Checkpoint& source, HfModel model, const HfOutputOptions& options) {
   HfOutput out;
   out.losses = std::make_shared<CastLosses>();
   for (Tensor& tensor : model.tensors) {
@@ -101,7 +111,7 @@ HfOutput hf_output(const Checkpoint& source, LlamaModel model, const HfOutputOpt
   }
   const DType type = main_type(model.tensors);
   out.plan.files = hf_weight_files(std::move(model.tensors), options.container, options.max_shard_bytes);
-  if (source.kind() == CheckpointKind::hf && fs::is_directory(source.path())) {
+  if (hf_folder_of(source)) {
     carry_side_files(source, type, options, out);
   } else {
     make_side_files(source, model.config, type, out);

@@ -9,7 +9,7 @@
 
 #include "converter/counted_cast.h"
 #include "converter/hf_folder.h"
-#include "converter/llama_model.h"
+#include "converter/hf_model.h"
 #include "format/plan.h"
 
 namespace galatea {
@@ -32,6 +32,6 @@ struct HfOutput {
 /// `source` is what `model` came from. From a Hugging Face folder the side files are carried over
 /// (config.json with torch_dtype brought in step); from others they are written as transformers 4.28 would:
 /// the tokenizer from tokenizer.model or from a GGUF's vocabulary.
-HfOutput hf_output(const Checkpoint& source, LlamaModel model, const HfOutputOptions& options);
+HfOutput hf_output(const Checkpoint& source, HfModel model, const HfOutputOptions& options);
 
 }  // namespace galatea

@@ -1,9 +1,10 @@
 // The small files that transformers wrote beside the weights in the spring of 2023, byte for byte.
 //
-//   config.json             LlamaForCausalLM after the conversion of Meta's files: keys sorted, indent 2,
-//   "\n" generation_config.json  ids of <s>, </s> and padding, stamped with the version tokenizer_config.json
-//   LlamaTokenizer; model_max_length is 2048, or int(1e30) for "none" special_tokens_map.json <s>, </s>,
-//   <unk> as AddedToken
+//   config.json              LlamaForCausalLM after the conversion of Meta's files: keys sorted, indent 2,
+//                            a line end
+//   generation_config.json   ids of <s>, </s> and padding, stamped with the version
+//   tokenizer_config.json    LlamaTokenizer; model_max_length is 2048, or int(1e30) for "none"
+//   special_tokens_map.json  <s>, </s>, <unk> as AddedToken
 //
 // What differs between the releases is in the table of generations below.
 #pragma once

@@ -27,7 +27,7 @@ namespace galatea {
 struct LoraConfig {
   std::uint64_t rank = 0;
   double scaling = 1;
-  bool fan_in_fan_out = false;
+  bool fan_in_fan_out = false;  ///< read for what it says; without effect on torch.nn.Linear, as in PEFT
 };
 
 /// Throws Error(input) for another kind of adapter, for values that make no sense (rank 0, alpha not a

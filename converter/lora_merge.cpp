@@ -26,7 +26,7 @@ AdapterArgument parse_adapter_argument(std::string_view text) {
   return {text, 1};
 }
 
-std::vector<MergedTensor> merge_adapter(LlamaModel& model, const LoraAdapter& adapter, double scale) {
+std::vector<MergedTensor> merge_adapter(HfModel& model, const LoraAdapter& adapter, double scale) {
   std::string unmatched, tied;
   std::vector<MergedTensor> merged;
   const double scaling = adapter.config.scaling * scale;
@@ -42,8 +42,8 @@ std::vector<MergedTensor> merge_adapter(LlamaModel& model, const LoraAdapter& ad
       tied += (tied.empty() ? "" : ", ") + target.module;
       continue;
     }
-    const LoraUpdate update{target.down.data, target.up.data, scaling,
-                            target.embedding || adapter.config.fan_in_fan_out};
+    // PEFT resets fan_in_fan_out, with a warning, for torch.nn.Linear, which every linear layer of a LLaMA is.
+    const LoraUpdate update{target.down.data, target.up.data, scaling, target.embedding};
     try {
       tensor->data = lora_rows(tensor->data, update);
     } catch (Error& error) {

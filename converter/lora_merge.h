@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "converter/llama_model.h"
+#include "converter/hf_model.h"
 #include "converter/lora_adapter.h"
 
 namespace galatea {
@@ -30,7 +30,7 @@ struct MergedTensor {
 /// Replaces the model's tensors that `adapter` changes by merged rows (float32) and says which those are.
 /// Throws Error(input), listing them, when modules of the adapter are not in the model, or when the model
 /// ties its head to the embedding and the adapter changes one of the two.
-std::vector<MergedTensor> merge_adapter(LlamaModel& model, const LoraAdapter& adapter, double scale);
+std::vector<MergedTensor> merge_adapter(HfModel& model, const LoraAdapter& adapter, double scale);
 
 /// One line: which arithmetic merge_adapter() follows.
 std::string_view merge_arithmetic();

@@ -15,56 +15,82 @@ namespace {
 #endif
 
 constexpr std::uint64_t max_chain = 384;
-constexpr std::uint64_t tile_cols =
-    512;  // of float32: a row of the tile is 2 KiB and stays in the first cache
+constexpr std::uint64_t tile_cols = 512;  // eight rows of `right` in a tile, 16 KiB, stay in the first cache
+constexpr std::uint64_t tile_rows = 64;   // 128 KiB of sums stay in the second
 
-/// sums[j] = fma(left[k], right[k][j], sums[j]) for k = 0, 1, ..., count - 1: lanes over j, in each lane the
-/// order of k. Eight steps at a time only so that sums stays in a register meanwhile.
-GALATEA_INLINE void add_chain(const float* __restrict left, const float* __restrict right,
-                              std::uint64_t stride, std::uint64_t count, float* __restrict sums,
+/// sums[j] = fma(left[k], right[k][j], sums[j]) for K values of k in order: lanes over j, so each element's
+/// chain stays in one lane. K steps at a time only so that a sum stays in a register meanwhile.
+template <int K>
+GALATEA_INLINE void add_steps(const float* left, const float* __restrict right, std::uint64_t stride,
+                              float* __restrict sums, std::uint64_t cols) {
+  for (std::uint64_t j = 0; j < cols; ++j) {
+    float sum = sums[j];
+    for (int k = 0; k < K; ++k)
+      sum = __builtin_fmaf(left[k], right[j + static_cast<std::uint64_t>(k) * stride], sum);
+    sums[j] = sum;
+  }
+}
+
+/// The same for two rows of sums, which share what is loaded of `right`.
+template <int K>
+GALATEA_INLINE void add_steps(const float* left0, const float* left1, const float* __restrict right,
+                              std::uint64_t stride, float* __restrict sums0, float* __restrict sums1,
                               std::uint64_t cols) {
+  for (std::uint64_t j = 0; j < cols; ++j) {
+    float sum0 = sums0[j];
+    float sum1 = sums1[j];
+    for (int k = 0; k < K; ++k) {
+      const float value = right[j + static_cast<std::uint64_t>(k) * stride];
+      sum0 = __builtin_fmaf(left0[k], value, sum0);
+      sum1 = __builtin_fmaf(left1[k], value, sum1);
+    }
+    sums0[j] = sum0;
+    sums1[j] = sum1;
+  }
+}
+
+/// The chain over k in [0, count) for several rows, a few steps for all rows before the next few.
+GALATEA_INLINE void add_chain(const float* left, std::uint64_t left_stride, const float* right,
+                              std::uint64_t right_stride, std::uint64_t count, float* sums,
+                              std::uint64_t sums_stride, std::uint64_t rows, std::uint64_t cols) {
   std::uint64_t k = 0;
   for (; k + 8 <= count; k += 8) {
-    const float* const row = right + k * stride;
-    const float f0 = left[k], f1 = left[k + 1], f2 = left[k + 2], f3 = left[k + 3];
-    const float f4 = left[k + 4], f5 = left[k + 5], f6 = left[k + 6], f7 = left[k + 7];
-    for (std::uint64_t j = 0; j < cols; ++j) {
-      float sum = sums[j];
-      sum = __builtin_fmaf(f0, row[j], sum);
-      sum = __builtin_fmaf(f1, row[j + stride], sum);
-      sum = __builtin_fmaf(f2, row[j + 2 * stride], sum);
-      sum = __builtin_fmaf(f3, row[j + 3 * stride], sum);
-      sum = __builtin_fmaf(f4, row[j + 4 * stride], sum);
-      sum = __builtin_fmaf(f5, row[j + 5 * stride], sum);
-      sum = __builtin_fmaf(f6, row[j + 6 * stride], sum);
-      sums[j] = __builtin_fmaf(f7, row[j + 7 * stride], sum);
+    std::uint64_t i = 0;
+    for (; i + 2 <= rows; i += 2) {
+      const float* const from = left + i * left_stride + k;
+      add_steps<8>(from, from + left_stride, right + k * right_stride, right_stride, sums + i * sums_stride,
+                   sums + (i + 1) * sums_stride, cols);
     }
+    if (i < rows)
+      add_steps<8>(left + i * left_stride + k, right + k * right_stride, right_stride, sums + i * sums_stride,
+                   cols);
   }
   for (; k < count; ++k) {
-    const float* const row = right + k * stride;
-    const float factor = left[k];
-    for (std::uint64_t j = 0; j < cols; ++j) sums[j] = __builtin_fmaf(factor, row[j], sums[j]);
+    for (std::uint64_t i = 0; i < rows; ++i)
+      add_steps<1>(left + i * left_stride + k, right + k * right_stride, right_stride, sums + i * sums_stride,
+                   cols);
   }
 }
 
 GALATEA_INLINE void product(const float* left, const float* right, float* out, std::uint64_t rows,
                             std::uint64_t rank, std::uint64_t cols, std::uint64_t chain) {
   float piece[tile_cols];
-  for (std::uint64_t j = 0; j < cols; j += tile_cols) {
-    const std::uint64_t width = cols - j < tile_cols ? cols - j : tile_cols;
-    for (std::uint64_t i = 0; i < rows; ++i) {
-      float* const sums = out + i * cols + j;
-      for (std::uint64_t c = 0; c < width; ++c) sums[c] = 0.0F;
-      for (std::uint64_t k = 0; k < rank; k += chain) {
+  for (std::uint64_t i = 0; i < rows * cols; ++i) out[i] = 0.0F;
+  for (std::uint64_t first = 0; first < rows; first += tile_rows) {
+    const std::uint64_t height = rows - first < tile_rows ? rows - first : tile_rows;
+    for (std::uint64_t j = 0; j < cols; j += tile_cols) {
+      const std::uint64_t width = cols - j < tile_cols ? cols - j : tile_cols;
+      float* const sums = out + first * cols + j;
+      add_chain(left + first * rank, rank, right + j, cols, rank < chain ? rank : chain, sums, cols, height,
+                width);
+      for (std::uint64_t k = chain; k < rank; k += chain) {
         const std::uint64_t count = rank - k < chain ? rank - k : chain;
-        const float* const from = left + i * rank + k;
-        if (k == 0) {
-          add_chain(from, right + j, cols, count, sums, width);
-          continue;
+        for (std::uint64_t i = 0; i < height; ++i) {
+          for (std::uint64_t c = 0; c < width; ++c) piece[c] = 0.0F;
+          add_chain(left + (first + i) * rank + k, rank, right + k * cols + j, cols, count, piece, cols, 1,
+                    width);
+          for (std::uint64_t c = 0; c < width; ++c) sums[i * cols + c] += piece[c];
         }
-        for (std::uint64_t c = 0; c < width; ++c) piece[c] = 0.0F;
-        add_chain(from, right + k * cols + j, cols, count, piece, width);
-        for (std::uint64_t c = 0; c < width; ++c) sums[c] += piece[c];
       }
     }
   }
@@ -79,15 +105,20 @@ void product_scalar(const float* left, const float* right, float* out, std::uint
 }
 
 #if defined(__x86_64__)
+#if defined(__clang__)
+#define GALATEA_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,fma"
+#else
+#define GALATEA_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512"
+#endif
 __attribute__((target("avx2,fma"))) void product_avx2(const float* left, const float* right, float* out,
                                                       std::uint64_t rows, std::uint64_t rank,
                                                       std::uint64_t cols, std::uint64_t chain) {
   product(left, right, out, rows, rank, cols, chain);
 }
 
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512"))) void product_avx512(
-    const float* left, const float* right, float* out, std::uint64_t rows, std::uint64_t rank,
-    std::uint64_t cols, std::uint64_t chain) {
+__attribute__((target(GALATEA_AVX512))) void product_avx512(const float* left, const float* right, float* out,
+                                                            std::uint64_t rows, std::uint64_t rank,
+                                                            std::uint64_t cols, std::uint64_t chain) {
   product(left, right, out, rows, rank, cols, chain);
 }
 #endif

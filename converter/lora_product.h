@@ -9,6 +9,7 @@
 // sums are added. From 768 up MKL's cuts depend on the shape of the matrices; here they are pieces of 384 and
 // the last bits may differ from torch's. Found by experiment with torch 1.13.1 on AVX-512, shapes from 37 to
 // 11008 (scripts/oracles/lora_product.py).
+//
 // Every path here gives those bits, because a fused multiply-add is exactly defined and each element's chain
 // is computed in one lane.
 #pragma once

@@ -10,7 +10,7 @@ struct LoraUpdate {
   RowsPtr down;             ///< A: rank x in
   RowsPtr up;               ///< B: out x rank
   double scaling = 1;       ///< rounded to float32 before it is applied, as torch does with a Python number
-  bool transposed = false;  ///< the weight is stored (in, out): embeddings, fan_in_fan_out
+  bool transposed = false;  ///< the weight is stored (in, out): embeddings
 };
 
 /// float32 rows of base + scaling * (B @ A), or of its transpose. The product is lora_product()'s; it is

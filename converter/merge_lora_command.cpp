@@ -24,14 +24,14 @@ std::string text_of(double value) {
 }
 
 /// The type that the merged weights are rounded to: what the base's have, F16 for quantized ones.
-DType type_of_base(const LlamaModel& model) {
+DType type_of_base(const HfModel& model) {
   for (const Tensor& tensor : model.tensors) {
     if (tensor.shape.size() > 1) return type_info(tensor.type()).quantized() ? DType::f16 : tensor.type();
   }
   return DType::f16;
 }
 
-nlohmann::json merge_all(LlamaModel& model, const Options& options, Console& console) {
+nlohmann::json merge_all(HfModel& model, const Options& options, Console& console) {
   nlohmann::json tensors = nlohmann::json::array();
   for (const std::string& text : options.adapters) {
     const AdapterArgument argument = parse_adapter_argument(text);
@@ -56,7 +56,7 @@ nlohmann::json merge_all(LlamaModel& model, const Options& options, Console& con
 int run(const Options& options, Console& console) {
   refuse_same(options.base, options.output.path);
   const Checkpoint base = Checkpoint::open(options.base);
-  LlamaModel model = llama_model(base);
+  HfModel model = hf_model(base);
   ConvertOptions how;
   how.target = parse_convert_target(options.target);
   how.type = options.type.empty() ? type_of_base(model) : parse_weight_type(options.type);
@@ -123,7 +123,7 @@ void bind_merge_lora(CLI::App& app, Action& chosen) {
   add_options(*command, options->output);
   command->footer(
       "Every tensor of an adapter must be understood and find its module in the base;\n"
-      "else nothing is written. Linear layers and embeddings, rsLoRA, fan_in_fan_out.\n\n"
+      "else nothing is written. Linear layers and embeddings, rsLoRA.\n\n"
       "Example:\n  galatea merge-lora llama-13b-hf my-adapter --out my-13b");
   command->callback(
       [options, &chosen] { chosen = [options](Console& console) { return run(*options, console); }; });

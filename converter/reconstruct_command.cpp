@@ -57,23 +57,20 @@ bool compare_scores(const Scored& row, const Release& release, double tolerance,
 
 int run(const Options& options, Console& console) {
   Road road(options, console);
-  const std::filesystem::path model = road.decode(road.base());
+  const std::filesystem::path base = road.base();
+  const std::filesystem::path model = road.decode(base);
+  bool passed = options.adapter.empty() || road.merge(base);
   std::vector<Scored> rows = {road.unquantized(model)};
   for (const std::string& type : options.types) rows.push_back(road.quantize(model, type));
   const std::vector<std::string> streams = road.streams();
-  if (!options.corpora.empty() && streams.empty()) {
-    throw Error(ErrorKind::usage, "the corpora folder has none of the corpora that the release was scored on")
-        .file(options.corpora)
-        .expected("wiki.test.raw, ptb.valid.txt, ptb.test.txt, c4-validation*.json[l][.gz]");
-  }
   for (Scored& row : rows) road.score(row);
 
   json& document = road.document();
-  bool passed = true;
   if (!streams.empty() && !road.release().scores.empty()) {
     console.print("The scores of the 16-bit weights against the published ones (windows of " +
                   std::to_string(road.context()) + " tokens)");
-    passed = compare_scores(rows.front(), road.release(), options.tolerance, console, document["scores"]);
+    passed = compare_scores(rows.front(), road.release(), options.tolerance, console, document["scores"]) &&
+             passed;
     console.print("");
   }
   console.print(table(rows, streams));
@@ -106,6 +103,8 @@ void bind_reconstruct(CLI::App& app, Action& chosen) {
       ->add_option("--release", options->release,
                    "A known release (metharme-13b, ...) or its description as JSON")
       ->required();
+  command->add_option("--adapter", options->adapter,
+                      "LoRA adapter whose merge into the base is to give the same weights");
   command->add_option("--types", options->types, "GGUF types to make: F16,Q8_0,Q4_0,...")->delimiter(',');
   command->add_option("--corpora", options->corpora,
                       "Folder with wiki.test.raw, ptb.test.txt, c4-validation*");

@@ -1,5 +1,5 @@
-// The whole road in steps: base, decode, verify, quantize, score. Part of the program, not of the converter room,
-// since it goes through all rooms.
+// The whole road in steps: base, decode, verify, quantize, score. Part of the program, not of the converter
+// room, since it goes through all rooms.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 namespace galatea::reconstruct {
 
 struct Options {
-  std::string payload, base, out, release, corpora, profile, max_shard_size;
+  std::string payload, base, out, release, adapter, corpora, profile, max_shard_size;
   std::vector<std::string> types;
   std::uint64_t context = 0;  ///< 0: what the release's scores were computed with
   double tolerance = 1e-3;    ///< relative, of the 16-bit scores
@@ -40,6 +40,9 @@ class Road {
   std::filesystem::path base();
   /// The released weights, each file's digest compared.
   std::filesystem::path decode(const std::filesystem::path& base);
+  /// The other road to the same weights: the adapter merged into the base, compared likewise. False when they
+  /// are not the released ones.
+  bool merge(const std::filesystem::path& base);
   Scored quantize(const std::filesystem::path& model, const std::string& type);
   Scored unquantized(const std::filesystem::path& model) const;
   /// Perplexity on every corpus that is there.
@@ -57,6 +60,8 @@ class Road {
                       const std::vector<std::filesystem::path>& inputs,
                       const std::vector<std::filesystem::path>& outputs,
                       const std::function<nlohmann::json()>& work);
+  /// The inputs of a step whose result is compared with the release: its description is one of them.
+  std::vector<std::filesystem::path> with_release(std::vector<std::filesystem::path> inputs) const;
   std::filesystem::path corpus_file(std::string_view stream) const;
 
   const Options& options_;

@@ -4,6 +4,8 @@
 
 #include "converter/base.h"
 #include "converter/decode.h"
+#include "converter/hf_output.h"
+#include "converter/lora_merge.h"
 #include "converter/reconstruct_command.h"
 #include "eval/corpus.h"
 #include "eval/perplexity.h"
@@ -37,6 +39,15 @@ std::vector<HashKind> digests_for(const ReleaseFiles& files) {
   return {kinds.begin(), kinds.end()};
 }
 
+DType type_named(const std::string& name) {
+  const auto found = find_type_by_name(name);
+  if (!found || find_encoder(*found) == nullptr) {
+    throw Error(ErrorKind::usage, "unknown type '" + printable(name) + "'")
+        .remedy("see galatea quantize --help");
+  }
+  return *found;
+}
+
 bool has_part(const Release& release, std::string_view part) {
   return release.parts.contains(part) || release.parts_elsewhere.contains(part);
 }
@@ -54,7 +65,20 @@ Road::Road(const Options& options, Console& console)
       console_(console),
       release_(resolve_release(options.release)),
       journal_(made(options.out) / ".galatea-journal.json"),
-      document_({{"release", release_.name}, {"out", options.out}}) {}
+      document_({{"release", release_.name}, {"out", options.out}}) {
+  // What would fail at the end of hours is asked now.
+  for (const std::string& type : options.types) type_named(type);
+  if (!options.corpora.empty() && streams().empty()) {
+    throw Error(ErrorKind::usage, "the corpora folder has none of the corpora that the release was scored on")
+        .file(options.corpora)
+        .expected("wiki.test.raw, ptb.valid.txt, ptb.test.txt, c4-validation*.json[l][.gz]");
+  }
+}
+
+std::vector<fs::path> Road::with_release(std::vector<fs::path> inputs) const {
+  if (fs::is_regular_file(options_.release)) inputs.emplace_back(options_.release);
+  return inputs;
+}
 
 json Road::step(const std::string& name, const json& settings, const std::vector<fs::path>& inputs,
                 const std::vector<fs::path>& outputs, const std::function<json()>& work) {
@@ -72,8 +96,10 @@ json Road::step(const std::string& name, const json& settings, const std::vector
 fs::path Road::base() {
   if (Checkpoint::open(options_.base).kind() != CheckpointKind::meta) return options_.base;
   const fs::path folder = fs::path(options_.out) / "base";
-  const json settings = {{"profile", options_.profile}, {"max_shard_size", options_.max_shard_size}};
-  const json result = step("base from Meta's files", settings, {options_.base}, {folder}, [&] {
+  const json settings = {{"profile", options_.profile},
+                         {"max_shard_size", options_.max_shard_size},
+                         {"release", options_.release}};
+  const json result = step("base from Meta's files", settings, with_release({options_.base}), {folder}, [&] {
     const Checkpoint meta = Checkpoint::open(options_.base);
     BaseOptions how;
     if (!options_.profile.empty()) how.generation = &find_hf_generation(options_.profile);
@@ -102,25 +128,25 @@ fs::path Road::base() {
 fs::path Road::decode(const fs::path& base) {
   const fs::path folder = fs::path(options_.out) / "model";
   const json settings = {{"release", options_.release}};
-  std::vector<fs::path> inputs = {options_.payload, base};
-  if (fs::is_regular_file(options_.release)) inputs.emplace_back(options_.release);
-  const json result = step("decode the payload", settings, inputs, {folder}, [&] {
-    DecodeOptions how;
-    how.expected = release_part(release_, "files");
-    if (has_part(release_, "base")) how.expected_base = release_part(release_, "base");
-    how.progress = &console_.progress();
-    const XorPlan plan = plan_decode(options_.payload, base, how);
-    for (const std::string& note : plan.notes) console_.progress().note(note);
-    WriteOptions write;
-    write.overwrite = true;
-    write.digests = digests_for(how.expected);
-    write.threads = plan.most_threads;
-    write.progress = &console_.progress();
-    const std::vector<WrittenFile> written = write_plan(plan.plan, folder, write);
-    write_provenance({"decode", "", {options_.payload, base}, written}, settings, folder);
-    const CheckReport report = check_written(folder, written, release_part(release_, "files"));
-    return json{{"passed", report.passed()}, {"text", report_text(report)}, {"check", report_json(report)}};
-  });
+  const json result =
+      step("decode the payload", settings, with_release({options_.payload, base}), {folder}, [&] {
+        DecodeOptions how;
+        how.expected = release_part(release_, "files");
+        if (has_part(release_, "base")) how.expected_base = release_part(release_, "base");
+        how.progress = &console_.progress();
+        const XorPlan plan = plan_decode(options_.payload, base, how);
+        for (const std::string& note : plan.notes) console_.progress().note(note);
+        WriteOptions write;
+        write.overwrite = true;
+        write.digests = digests_for(how.expected);
+        write.threads = plan.most_threads;
+        write.progress = &console_.progress();
+        const std::vector<WrittenFile> written = write_plan(plan.plan, folder, write);
+        write_provenance({"decode", "", {options_.payload, base}, written}, settings, folder);
+        const CheckReport report = check_written(folder, written, release_part(release_, "files"));
+        return json{
+            {"passed", report.passed()}, {"text", report_text(report)}, {"check", report_json(report)}};
+      });
   document_["digests"] = result.at("check");
   console_.print("The released weights against the digests of " + release_.name);
   console_.print(result.at("text").get<std::string>());
@@ -130,6 +156,45 @@ fs::path Road::decode(const fs::path& base) {
         .remedy("see the files above; check base and payload");
   }
   return folder;
+}
+
+bool Road::merge(const fs::path& base) {
+  const fs::path folder = fs::path(options_.out) / "merged";
+  const json settings = {{"release", options_.release}, {"max_shard_size", options_.max_shard_size}};
+  const json result = step(
+      "merge the adapter into the base", settings, with_release({base, options_.adapter}), {folder}, [&] {
+        const Checkpoint checkpoint = Checkpoint::open(base);
+        HfModel model = hf_model(checkpoint);
+        HfOutputOptions how;
+        how.container = HfContainer::bin;
+        how.type = model.tensors.front().type();
+        if (!options_.max_shard_size.empty())
+          how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
+        merge_adapter(model, read_lora_adapter(options_.adapter), 1.0);
+        HfOutput output = hf_output(checkpoint, std::move(model), how);
+        for (const std::string& note : output.notes) console_.progress().note(note);
+        // The side files of a merge are the base's; only the weights are the release's.
+        ReleaseFiles weights;
+        for (const ReleaseFile& file : release_part(release_, "files")) {
+          if (file.name.ends_with(".bin")) weights.push_back(file);
+        }
+        WriteOptions write;
+        write.overwrite = true;
+        write.digests = digests_for(weights);
+        write.progress = &console_.progress();
+        std::vector<WrittenFile> written = write_plan(output.plan, folder, write);
+        write_provenance({"merge-lora", std::string(merge_arithmetic()), {base, options_.adapter}, written},
+                         settings, folder);
+        std::erase_if(written, [](const WrittenFile& file) { return !file.name.ends_with(".bin"); });
+        const CheckReport report = check_written(folder, written, weights);
+        return json{
+            {"passed", report.passed()}, {"text", report_text(report)}, {"check", report_json(report)}};
+      });
+  document_["merged"] = result.at("check");
+  console_.progress().note("arithmetic: " + std::string(merge_arithmetic()));
+  console_.print("The adapter merged into the base, against the same digests");
+  console_.print(result.at("text").get<std::string>());
+  return result.at("passed").get<bool>();
 }
 
 Scored Road::unquantized(const fs::path& model) const {
@@ -143,18 +208,14 @@ Scored Road::unquantized(const fs::path& model) const {
 }
 
 Scored Road::quantize(const fs::path& model, const std::string& type) {
-  const auto found = find_type_by_name(type);
-  if (!found || find_encoder(*found) == nullptr) {
-    throw Error(ErrorKind::usage, "unknown type '" + printable(type) + "'")
-        .remedy("see galatea quantize --help");
-  }
-  const std::string label(type_info(*found).name);
+  const DType found = type_named(type);
+  const std::string label(type_info(found).name);
   const fs::path file = fs::path(options_.out) / (release_.name + "-" + label + ".gguf");
   const json result =
       step("quantize to " + label, {{"type", label}, {"name", release_.name}}, {model}, {file}, [&] {
         const Checkpoint checkpoint = Checkpoint::open(model);
         QuantizeOptions how;
-        how.mix.type = *found;
+        how.mix.type = found;
         how.measure = false;
         QuantizationPlan plan = plan_quantization(llama_gguf_model(checkpoint, {release_.name, {}}),
                                                   file.filename().string(), how);

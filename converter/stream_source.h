@@ -1,7 +1,7 @@
 // Compressed bytes, read or made, behind the same ByteSource as plain ones.
 //
-//   gzip    starts 1F 8B 08      any number of members (RFC 1952); written without name and time, so
-//   reproducible zstd    starts 28 B5 2F FD   any number of frames (RFC 8878); written with a checksum
+//   gzip    starts 1F 8B 08      any number of members (RFC 1952); written without name and time
+//   zstd    starts 28 B5 2F FD   any number of frames (RFC 8878); written with a checksum
 //
 // A compressed stream can only be run from its start, and how long it is shows when it ends. So a source here
 // runs it once to learn its size (which also finds a damaged payload before anything is written), then again

@@ -171,14 +171,16 @@ class ForwardPass {
     std::vector<float> mixed(count_ * config_.heads * config_.head_dim);
     const auto windows = count_ / length_;
     const auto jobs = static_cast<std::int64_t>(windows * config_.heads);
+    const auto team = static_cast<std::size_t>(threads_);
+    std::vector<std::vector<float>> keys(team, std::vector<float>(length_ * config_.head_dim));
+    std::vector<std::vector<float>> scores(team, std::vector<float>(length_));
 #pragma omp parallel num_threads(threads_)
     {
-      std::vector<float> keys(length_ * config_.head_dim);
-      std::vector<float> scores(length_);
+      const auto member = static_cast<std::size_t>(omp_get_thread_num());
 #pragma omp for schedule(dynamic, 1)
       for (std::int64_t job = 0; job < jobs; ++job) {
         const auto index = static_cast<std::uint64_t>(job);
-        attend(q, k, v, index / config_.heads, index % config_.heads, keys, scores, mixed);
+        attend(q, k, v, index / config_.heads, index % config_.heads, keys[member], scores[member], mixed);
       }
     }
     add_to_hidden(product(*layer.o, mixed));
@@ -218,7 +220,7 @@ class ForwardPass {
     }
   }
 
-  /// down(silu(gate(x)) * up(x)), for as many tokens at once as keep the widest buffers small.
+  /// hidden += down(silu(gate(x)) * up(x)), x the normed hidden state, for all tokens at once.
   void feed_forward(const LlamaLayer& layer) {
     norm(layer.ffn_norm);
     std::vector<float> gate = product(*layer.gate, normed_);

@@ -1,5 +1,5 @@
-// The forward pass of LLaMA in float32: RMSNorm, rotary embedding (half-split), grouped-query attention,
-// SwiGLU.
+// The forward pass of LLaMA in float32: RMSNorm, rotary embedding (half-split), grouped-query
+// attention, SwiGLU.
 //
 // Many windows go through the model together, layer by layer, so that each weight is read and decoded once
 // for all of them. Every sum has a fixed order: the logits are the same bits for any number of threads, any
@@ -23,7 +23,7 @@ struct ForwardOptions {
 };
 
 /// Takes the logits [vocab] of position `position` of window `window`. Called once for each position, in no
-/// fixed order and from several threads at once.
+/// fixed order and from several threads at once; must not throw.
 using LogitsSink =
     std::function<void(std::uint64_t window, std::uint64_t position, std::span<const float> logits)>;
 

@@ -1,5 +1,7 @@
 #include "eval/matmul.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <atomic>
 #include <exception>
@@ -36,20 +38,23 @@ void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* ou
   const std::uint64_t step = std::clamp<std::uint64_t>(
       std::min(kTileBytes / std::max<std::uint64_t>(cols * 4, 1), rows / (4 * team)), 1, rows);
   const auto tiles = static_cast<std::int64_t>((rows + step - 1) / step);
+  // Taken here: an allocation that fails inside of the parallel region could not be reported.
+  std::vector<float> decoded(static_cast<std::size_t>(team * step * cols));
   std::atomic<bool> failed = false;
   std::exception_ptr failure;
 #pragma omp parallel num_threads(static_cast <int>(team))
   {
-    std::vector<float> decoded(static_cast<std::size_t>(step * cols));
+    float* const tile_values =
+        decoded.data() + static_cast<std::uint64_t>(omp_get_thread_num()) * step * cols;
 #pragma omp for schedule(dynamic, 1)
     for (std::int64_t i = 0; i < tiles; ++i) {
       if (failed.load(std::memory_order_relaxed)) continue;
       const std::uint64_t first = static_cast<std::uint64_t>(i) * step;
       const std::uint64_t count = std::min(step, rows - first);
       try {
-        weight.read_f32(first, count, std::span(decoded).first(static_cast<std::size_t>(count * cols)));
+        weight.read_f32(first, count, std::span(tile_values, static_cast<std::size_t>(count * cols)));
         for (std::uint64_t t = 0; t < tokens; t += kTokenBlock) {
-          tile(in + t * cols, std::min(kTokenBlock, tokens - t), decoded.data(), count, cols,
+          tile(in + t * cols, std::min(kTokenBlock, tokens - t), tile_values, count, cols,
                out + t * rows + first, rows);
         }
       } catch (...) {

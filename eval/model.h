@@ -1,5 +1,5 @@
-// A LLaMA ready to run: its weights by role in the half-split rotary layout, still stored as they are on
-// disk.
+// A LLaMA ready to run: its weights by role in the half-split rotary layout, still stored as they
+// are on disk.
 #pragma once
 
 #include <vector>

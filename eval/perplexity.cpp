@@ -26,7 +26,9 @@ std::uint64_t free_memory() {
 /// Windows in a batch: as many as fit, all batches about equal.
 std::uint64_t windows_at_once(const LlamaConfig& config, std::uint64_t windows,
                               const PerplexityOptions& options) {
-  const std::uint64_t budget = options.activation_bytes > 0 ? options.activation_bytes : free_memory() / 2;
+  const std::uint64_t budget = options.activation_bytes > 0
+                                   ? options.activation_bytes
+                                   : std::min(free_memory() / 2, std::uint64_t{2} << 30U);
   const std::uint64_t one = std::max<std::uint64_t>(forward_bytes(config, options.context), 1);
   const std::uint64_t fitting = std::clamp<std::uint64_t>(budget / one, 1, windows);
   const std::uint64_t batches = (windows + fitting - 1) / fitting;

@@ -22,7 +22,7 @@ namespace galatea {
 struct PerplexityOptions {
   std::uint64_t context = 2048;
   /// Activations of the windows that go through the model together take at most this (one window at least).
-  /// 0: half of the memory that is free.
+  /// 0: half of the memory that is free, at most 2 GiB (a batch is also how often Ctrl-C is heeded).
   std::uint64_t activation_bytes = 0;
   ForwardOptions forward;  ///< its progress gets one step, counted in tokens
 };

@@ -1,14 +1,14 @@
 // One door to every checkpoint galatea can read.
 //
-//   kind          what is opened                                          tensor names    rotary rows of q, k
-//   hf            folder: *.safetensors or pytorch_model*.bin (sharded    Hugging Face    half-split
-//                 or not, index.json), config.json, tokenizer files
-//   meta          folder: consolidated.NN.pth, params.json,               Meta            interleaved
-//                 tokenizer.model (there or one folder up)
-//   safetensors   single .safetensors file                                as stored       half-split
-//   torch         single .bin / .pt / .pth file                           as stored       by its names
-//   gguf          single or split .gguf                                   GGUF            interleaved (arch llama)
-//   llama2c       llama2.c .bin                                           Meta            interleaved
+//   kind         what is opened                                         tensor names   rotary rows of q, k
+//   hf           folder: *.safetensors or pytorch_model*.bin (sharded   Hugging Face   half-split
+//                or not, index.json), config.json, tokenizer files
+//   meta         folder: consolidated.NN.pth, params.json,              Meta           interleaved
+//                tokenizer.model (there or one folder up)
+//   safetensors  single .safetensors file                               as stored      half-split
+//   torch        single .bin / .pt / .pth file                          as stored      by its names
+//   gguf         single or split .gguf, architecture llama              GGUF           interleaved
+//   llama2c      llama2.c .bin                                          Meta           interleaved
 //
 // Tensor-parallel shards of Meta folders are joined: tensors() lists each weight once.
 #pragma once

@@ -99,8 +99,8 @@ void encode_as(const Float* in, std::byte* out, std::uint64_t elements) {
   for (std::uint64_t i = 0; i < elements; ++i) store<typename Kind::Stored>(out, i, Kind::put(in[i]));
 }
 
-/// NaNs of the two 8-byte-or-less IEEE types are made quiet by the conversion; a plain copy must not change
-/// bits.
+/// NaNs of the two 8-byte-or-less IEEE types are made quiet by the conversion; a plain copy must not
+/// change bits.
 void copy_f32_in(const std::byte* in, float* out, std::uint64_t elements) {
   std::memcpy(out, in, elements * 4);
 }

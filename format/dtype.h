@@ -57,14 +57,16 @@ std::optional<DType> find_type_by_torch_storage(std::string_view name);
 std::string_view describe_foreign_gguf_id(std::uint32_t id);
 
 // Single values. Each conversion to a narrower type rounds to nearest, ties to even, once; overflow gives
-// infinity (E4M3, which has none: NaN), NaN stays a quiet NaN with its sign and upper payload bits, subnormals are kept.
+// infinity (E4M3, which has none: NaN), NaN stays a quiet NaN with its sign and upper payload bits,
+// subnormals are kept.
 float f16_to_f32(std::uint16_t bits);
 std::uint16_t f32_to_f16(float value);
 std::uint16_t f64_to_f16(double value);
 float bf16_to_f32(std::uint16_t bits);
 std::uint16_t f32_to_bf16(float value);
 std::uint16_t f64_to_bf16(double value);
-float f8_e4m3_to_f32(std::uint8_t bits);  ///< the "fn" variant of safetensors and torch: no infinity, NaN = x7F, max 448
+/// The "fn" variant of safetensors and torch: no infinity, NaN = x7F, max 448.
+float f8_e4m3_to_f32(std::uint8_t bits);
 std::uint8_t f32_to_f8_e4m3(float value);
 float f8_e5m2_to_f32(std::uint8_t bits);
 std::uint8_t f32_to_f8_e5m2(float value);

@@ -5,8 +5,8 @@
 // found, and what to do next; code nearer to the fault sets them first, code further up only fills gaps:
 //
 //   throw Error(ErrorKind::input, "tensor data ends past the end of the file")
-//       .file(path).tensor(name).at(begin).expected("at most 4096").found("8192").remedy("download it
-//       again");
+//       .file(path).tensor(name).at(begin).expected("at most 4096").found("8192")
+//       .remedy("download it again");
 #pragma once
 
 #include <cstdint>

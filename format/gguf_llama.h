@@ -8,7 +8,8 @@
 //   llama.context_length                      u32   context
 //   llama.embedding_length                    u32   hidden_size
 //   llama.feed_forward_length                 u32   intermediate_size
-//   llama.attention.head_count, ..._kv        u32   heads, kv_heads
+//   llama.attention.head_count                u32   heads
+//   llama.attention.head_count_kv             u32   kv_heads
 //   llama.rope.freq_base                      f32   rope_theta
 //   llama.attention.layer_norm_rms_epsilon    f32   rms_norm_eps
 //   llama.attention.key_length, value_length  u32   head_dim, only where it is not hidden_size / heads
@@ -18,9 +19,12 @@
 //   tokenizer.ggml.model, .pre                str   "llama", "default"
 //   tokenizer.ggml.tokens                     str[] pieces, with U+2581 for the space
 //   tokenizer.ggml.scores                     f32[]
-//   tokenizer.ggml.token_type                 i32[] 1 normal 2 unknown 3 control 4 user-defined 5 unused 6
-//   byte tokenizer.ggml.{bos,eos,unknown,padding}_token_id  u32   those that there are
-//   tokenizer.ggml.add_bos_token, add_eos_token  bool  true, false
+//   tokenizer.ggml.token_type                 i32[] 1 normal 2 unknown 3 control 4 user-defined 5 unused
+//                                                   6 byte
+//   tokenizer.ggml.{bos,eos,unknown,padding}_token_id
+//                                             u32   those that there are
+//   tokenizer.ggml.add_bos_token              bool  true
+//   tokenizer.ggml.add_eos_token              bool  false
 //   tokenizer.ggml.add_space_prefix           bool  only when false
 //   general.quantization_version              u32   2
 //
@@ -54,8 +58,7 @@ struct AddedToken {
 std::vector<AddedToken> read_added_tokens(const std::filesystem::path& folder);
 
 /// The metadata above, in that order. Ids that no token has (pieces fewer than vocab_size) become unused
-/// tokens
-/// "[PADn]". Throws Error(input) when the tokenizer has more tokens than the model embeddings.
+/// tokens "[PADn]". Throws Error(input) when the tokenizer has more tokens than the model embeddings.
 GgufMetadata llama_gguf_metadata(const LlamaConfig& config, const SentencePieceModel& tokenizer,
                                  const std::vector<AddedToken>& added, const std::string& name);
 
@@ -64,8 +67,8 @@ std::uint32_t gguf_file_type(DType type);
 /// Sets general.file_type.
 void set_gguf_file_type(GgufMetadata& metadata, DType type);
 
-/// What will be written: metadata and tensors with their names, order and rotary layout, types still the
-/// source's.
+/// What will be written: metadata and tensors with their names, order and rotary layout; types are still
+/// those of the source.
 struct GgufModel {
   GgufMetadata metadata;
   std::vector<Tensor> tensors;

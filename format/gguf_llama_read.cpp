@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <map>
 
 #include <nlohmann/json.hpp>
@@ -94,6 +96,16 @@ std::int64_t token_id(const GgufFile& file, const char* key, std::int64_t absent
   return *id >= largest_vocabulary ? -1 : static_cast<std::int64_t>(*id);
 }
 
+/// Metadata hold float32; the number that was meant is the shortest decimal that gives it: 1e-06 and not
+/// 9.999999974752427e-07.
+double meant_decimal(double stored) {
+  std::array<char, 64> text{};
+  const auto written = std::to_chars(text.data(), text.data() + text.size(), static_cast<float>(stored));
+  double meant = stored;
+  std::from_chars(text.data(), written.ptr, meant);
+  return meant;
+}
+
 }  // namespace
 
 std::vector<AddedToken> read_added_tokens(const fs::path& folder) {
@@ -121,8 +133,8 @@ LlamaConfig config_from_gguf(const GgufFile& file) {
   config.kv_heads = file.get_unsigned("llama.attention.head_count_kv").value_or(config.heads);
   config.context = file.get_unsigned("llama.context_length").value_or(config.context);
   config.rms_norm_eps =
-      file.get_number("llama.attention.layer_norm_rms_epsilon").value_or(config.rms_norm_eps);
-  config.rope_theta = file.get_number("llama.rope.freq_base").value_or(config.rope_theta);
+      meant_decimal(file.get_number("llama.attention.layer_norm_rms_epsilon").value_or(config.rms_norm_eps));
+  config.rope_theta = meant_decimal(file.get_number("llama.rope.freq_base").value_or(config.rope_theta));
   const std::uint64_t even_share = config.heads == 0 ? 0 : config.hidden_size / config.heads;
   config.head_dim = file.get_unsigned("llama.attention.key_length").value_or(even_share);
   if (file.get_unsigned("llama.rope.dimension_count").value_or(config.head_dim) != config.head_dim) {

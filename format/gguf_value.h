@@ -1,7 +1,7 @@
 // Values of GGUF metadata. The places of the alternatives are GGUF's numbers of the types:
 //
-//   0 u8   1 i8   2 u16   3 i16   4 u32   5 i32   6 f32   7 bool   8 string   9 array   10 u64   11 i64   12
-//   f64
+//   0 u8   1 i8   2 u16   3 i16   4 u32   5 i32   6 f32   7 bool   8 string   9 array   10 u64   11 i64
+//   12 f64
 #pragma once
 
 #include <cstdint>

@@ -28,9 +28,9 @@ class LittleEndian {
   std::span<const std::byte> bytes_;
 };
 
-/// Appends the lowest `width` bytes of `value`.
+/// Appends the lowest `width` bytes of `value`, zeros beyond its eight.
 inline void append_little_endian(std::vector<std::byte>& out, std::uint64_t value, std::size_t width) {
-  for (std::size_t i = 0; i < width; ++i) out.push_back(static_cast<std::byte>(value >> (8 * i)));
+  for (std::size_t i = 0; i < width; ++i, value >>= 8U) out.push_back(static_cast<std::byte>(value & 0xFFU));
 }
 
 }  // namespace galatea

@@ -2,12 +2,11 @@
 //
 //   bytes   what (little-endian)
 //   28      i32 dim, hidden_dim, layers, heads, kv_heads, vocab (negative: the head is a matrix of its own),
-//   context
+//           context
 //   ...     f32 embedding [vocab, dim]
-//   ...     f32, for all layers each: attention norm [dim], wq [dim, dim], wk [kv, dim], wv [kv, dim], wo
-//   [dim, dim],
-//           feed-forward norm [dim], w1 [hidden, dim], w2 [dim, hidden], w3 [hidden, dim]     kv = dim /
-//           heads * kv_heads
+//   ...     f32, for all layers each: attention norm [dim], wq [dim, dim], wk [kv, dim], wv [kv, dim],
+//           wo [dim, dim], feed-forward norm [dim], w1 [hidden, dim], w2 [dim, hidden], w3 [hidden, dim],
+//           where kv = dim / heads * kv_heads
 //   ...     f32 final norm [dim]
 //   ...     f32 two rotary tables [context, dim / heads / 2], of no use here
 //   ...     f32 output [vocab, dim] when vocab was negative

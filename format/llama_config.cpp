@@ -106,11 +106,14 @@ LlamaConfig config_from_hf(const json& object) {
   require_value(object, "hidden_act", "silu");
   require_value(object, "attention_bias", false);
   require_value(object, "mlp_bias", false);
-  if (is_set(object, "rope_scaling")) {
-    const json& scaling = object.at("rope_scaling");
-    const bool none =
-        scaling.is_object() && scaling.contains("rope_type") && scaling.at("rope_type") == "default";
-    if (!none) refuse("rope_scaling", "no scaling of the rotary embedding", scaling);
+  // transformers 5 keeps theta and scaling together in rope_parameters.
+  for (const char* field : {"rope_scaling", "rope_parameters"}) {
+    if (!is_set(object, field)) continue;
+    const json& rope = object.at(field);
+    if (!rope.is_object() || rope.value("rope_type", json("default")) != "default" ||
+        rope.contains("factor")) {
+      refuse(field, "no scaling of the rotary embedding", rope);
+    }
   }
   LlamaConfig config;
   config.vocab_size = count_field(object, "vocab_size");
@@ -124,6 +127,9 @@ LlamaConfig config_from_hf(const json& object) {
   config.context = count_field(object, "max_position_embeddings", 2048);
   config.rms_norm_eps = number_field(object, "rms_norm_eps", 1e-6);
   config.rope_theta = number_field(object, "rope_theta", 10000.0);
+  if (is_set(object, "rope_parameters")) {
+    config.rope_theta = number_field(object.at("rope_parameters"), "rope_theta", config.rope_theta);
+  }
   config.tied_embeddings = flag_field(object, "tie_word_embeddings", false);
   config.bos_id = id_field(object, "bos_token_id", 1);
   config.eos_id = id_field(object, "eos_token_id", 2);
@@ -159,8 +165,9 @@ LlamaConfig config_from_meta(const json& params) {
   const double factor = number_field(params, "ffn_dim_multiplier", 1.0);
   if (!(factor > 0 && factor < 1000))
     refuse("ffn_dim_multiplier", "a number above 0", params.at("ffn_dim_multiplier"));
-  config.intermediate_size =
-      align_up(static_cast<std::uint64_t>(std::floor(factor * two_thirds)), multiple_of);
+  const double feed_forward = std::floor(factor * two_thirds);
+  if (!(feed_forward < 0x1p32)) refuse("dim", "a hidden size that a model can have", params.at("dim"));
+  config.intermediate_size = align_up(static_cast<std::uint64_t>(feed_forward), multiple_of);
   return config;
 }
 

@@ -1,4 +1,5 @@
-// The hyper-parameters of a LLaMA-family model, from config.json, params.json, GGUF metadata or a llama2.c header.
+// The hyper-parameters of a LLaMA-family model, from config.json, params.json, GGUF metadata or a llama2.c
+// header.
 #pragma once
 
 #include <cstdint>
@@ -33,9 +34,9 @@ struct LlamaConfig {
 /// refused by name (Error input), so that no model is scored or converted as what it is not.
 LlamaConfig config_from_hf(const nlohmann::json& config);
 
-/// From Meta's params.json; vocab_size -1 (Meta's way to say "ask the tokenizer") and the
-/// feed-forward size come from tensor shapes: see Checkpoint.
-/// Feed-forward size by the rule of the original: 2/3 of 4*dim, times ffn_dim_multiplier, rounded up to multiple_of.
+/// From Meta's params.json. The feed-forward size follows the rule of the original: 2/3 of 4*dim, times
+/// ffn_dim_multiplier, rounded up to multiple_of. A vocab_size of -1 (Meta's way to say "ask the tokenizer")
+/// is for the caller to fill in: see Checkpoint.
 LlamaConfig config_from_meta(const nlohmann::json& params);
 
 }  // namespace galatea

@@ -1,8 +1,10 @@
 // Walks the fields of one protocol-buffer message in memory, without a schema.
 //
-//   field   varint key = number << 3 | wire type, then by wire type
-//           0 varint (at most 10 bytes) | 1 eight bytes | 2 varint length, then that many bytes | 5 four
-//           bytes
+//   field       varint key = number << 3 | wire type, then by wire type
+//     type 0    varint (at most 10 bytes)
+//     type 1    eight bytes
+//     type 2    varint length, then that many bytes
+//     type 5    four bytes
 //
 // Groups (wire types 3 and 4) are refused: nothing that galatea reads has them.
 #pragma once

@@ -58,8 +58,8 @@ RowsPtr memory_rows(std::vector<std::byte> bytes, DType type, std::uint64_t rows
 RowsPtr memory_rows(std::span<const float> values, std::uint64_t rows, std::uint64_t cols);
 
 /// The same values in another plain type, rounded once (convert_plain); quantized sources go through
-/// float32. Returns `source` itself when the type is already right. Throws Error(usage) when `type` is
-/// quantized.
+/// float32. Returns `source` itself when the type is already right. Throws Error(usage) for a quantized
+/// `type`.
 RowsPtr cast_rows(RowsPtr source, DType type);
 
 /// Parts one below the other: equal cols and type, rows added up (tensor-parallel shards cut along dim 0).
@@ -76,8 +76,8 @@ RowsPtr reorder_rows(RowsPtr source, std::vector<std::uint32_t> order);
 
 /// The row order that turns the interleaved rotary layout of Meta and GGUF (pairs 2i, 2i+1) into the
 /// half-split one of Hugging Face (i, i + head_dim/2), for `heads` heads of `head_dim` rows; and back.
-/// Source: permute() of convert_llama_weights_to_hf.py: view (heads, head_dim/2, 2, cols), axes 1 and 2
-/// swapped.
+/// Source: permute() of convert_llama_weights_to_hf.py: view (heads, head_dim/2, 2, cols),
+/// axes 1 and 2 swapped.
 std::vector<std::uint32_t> rotary_interleaved_to_half(std::uint64_t heads, std::uint64_t head_dim);
 std::vector<std::uint32_t> rotary_half_to_interleaved(std::uint64_t heads, std::uint64_t head_dim);
 

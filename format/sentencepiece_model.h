@@ -1,17 +1,23 @@
 // tokenizer.model, the vocabulary of SentencePiece: a protocol-buffer message ModelProto.
 //
-//   field                     type        default   meaning
-//   1      pieces             messages              1 piece (string), 2 score (float), 3 type (1 NORMAL ... 6
-//   BYTE) 2      trainer_spec       message 2.3      model_type       enum        1         1 UNIGRAM, 2 BPE,
-//   3 WORD, 4 CHAR 2.24     treat_whitespace_as_suffix   false 2.35     byte_fallback    bool        false
-//   2.40-43  unk_id bos_id eos_id pad_id  0 1 2 -1  -1: none
-//   2.45-48  unk_piece bos_piece eos_piece pad_piece   <unk> <s> </s> <pad>
-//   3      normalizer_spec    message
-//   3.1      name             string                "identity", "nmt_nfkc" ...
-//   3.2      precompiled_charsmap  bytes            empty for identity
-//   3.3      add_dummy_prefix bool        true
-//   3.4      remove_extra_whitespaces     true
-//   3.5      escape_whitespaces           true      spaces become U+2581
+//   field     name                                      type     default              meaning
+//   1         pieces                                    messages                      one a token, by id
+//   1.1       piece                                     string                        its text
+//   1.2       score                                     float    0
+//   1.3       type                                      enum     1                    1 NORMAL ... 6 BYTE
+//   2         trainer_spec                              message
+//   2.3       model_type                                enum     1                    1 UNIGRAM, 2 BPE,
+//                                                                                     3 WORD, 4 CHAR
+//   2.24      treat_whitespace_as_suffix                bool     false
+//   2.35      byte_fallback                             bool     false
+//   2.40-43   unk_id bos_id eos_id pad_id               int32    0 1 2 -1             -1: none
+//   2.45-48   unk_piece bos_piece eos_piece pad_piece   string   <unk> <s> </s> <pad>
+//   3         normalizer_spec                           message
+//   3.1       name                                      string                        "identity", ...
+//   3.2       precompiled_charsmap                      bytes                         empty for identity
+//   3.3       add_dummy_prefix                          bool     true
+//   3.4       remove_extra_whitespaces                  bool     true
+//   3.5       escape_whitespaces                        bool     true                 spaces become U+2581
 //
 // Source: sentencepiece_model.proto of google/sentencepiece (proto2). Only the tables are read here; the
 // segmentation is the eval room's.

@@ -1,5 +1,5 @@
-// A tensor of any rank as a view of a storage: element (i, j, ...) lies at offset + i*stride0 + j*stride1 +
-// ...
+// A tensor of any rank as a view of a storage:
+// element (i, j, ...) lies at offset + i*stride0 + j*stride1 + ...
 #pragma once
 
 #include <cstdint>

@@ -21,6 +21,8 @@ constexpr std::uint64_t pickle_limit = std::uint64_t{64} << 20U;
 constexpr std::uint64_t small_record_limit = 1024;
 constexpr int deepest = 40;
 constexpr std::uint64_t most_values = 1'000'000;
+/// A name is repeated for each member below it, so a file of a few MB could name gigabytes.
+constexpr std::uint64_t most_name_bytes = std::uint64_t{256} << 20U;
 constexpr std::size_t highest_rank = 64;
 
 /// Reads the description of a tensor out of the pickle; every fault says what stands there.
@@ -239,6 +241,8 @@ class TorchReader {
   void visit(PickleId id, const std::string& name, int depth) {
     if (depth > deepest) throw not_torch("the values of the torch file are nested too deeply").tensor(name);
     if (++visited_ > most_values) throw not_torch("the torch file holds too many values");
+    name_bytes_ += name.size();
+    if (name_bytes_ > most_name_bytes) throw not_torch("the names in the torch file are too long all together");
     const PickleNode& node = out_.pickle_[id];
     if (is_dict(out_.pickle_, node)) {
       std::set<std::string> keys;
@@ -303,6 +307,7 @@ class TorchReader {
   const SourcePtr& source_;
   std::set<std::string> names_;
   std::uint64_t visited_ = 0;
+  std::uint64_t name_bytes_ = 0;
 };
 
 std::string_view to_string(TorchGeneration generation) {

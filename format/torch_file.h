@@ -1,9 +1,9 @@
 // Checkpoints of torch.save since torch 1.6 (.bin, .pt, .pth): a zip archive of stored records.
 //
 //   record                     what
-//   NAME/data.pkl              a pickle of everything; tensors are calls of torch._utils._rebuild_tensor_v2
-//   on
-//                              storages, named by ('storage', torch.HalfStorage, KEY, 'cpu', ELEMENTS)
+//   NAME/data.pkl              a pickle of everything; tensors are calls of
+//                              torch._utils._rebuild_tensor_v2 on storages, named by
+//                              ('storage', torch.HalfStorage, KEY, 'cpu', ELEMENTS)
 //   NAME/byteorder             "little"                                 since torch 2.1
 //   NAME/.format_version, NAME/.storage_alignment                       since torch 2.6
 //   NAME/data/KEY              the bytes of a storage, KEY = 0, 1, 2 ...

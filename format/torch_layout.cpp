@@ -62,6 +62,7 @@ class TreeBuilder {
 
   PickleId counts(const std::vector<std::uint64_t>& values) {
     std::vector<PickleId> items;
+    items.reserve(values.size());
     for (const std::uint64_t value : values)
       items.push_back(tree_.add_integer(static_cast<std::int64_t>(value)));
     return tree_.add_tuple(std::move(items));
@@ -112,7 +113,8 @@ FileLayout torch_tree_layout(std::string name, const PickleTree& tree,
                              const std::map<std::string, Tensor>& storages, const std::string& folder) {
   TorchZipWriter writer(std::move(name));
   writer.add(folder + "/data.pkl", write_pickle(tree));
-  for (const auto& [key, storage] : storages) writer.add(folder + "/data/" + key, storage);
+  const std::string data = folder + "/data/";
+  for (const auto& [key, storage] : storages) writer.add(data + key, storage);
   writer.add(folder + "/version", bytes_of("3\n"));
   FileLayout layout = writer.finish();
   layout.check = [](const SourcePtr& finished) { (void)TorchFile::open(finished); };

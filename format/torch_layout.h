@@ -29,9 +29,9 @@ struct TorchLayoutOptions {
   std::string folder;
 };
 
-/// The file that torch.save({name: tensor, ...}) writes for contiguous tensors that share nothing, in the given
-/// order. Throws Error(usage) for types that torch 1.13 lacks (F8, quantized), Error(input) for two tensors of
-/// one name.
+/// The file that torch.save({name: tensor, ...}) writes for contiguous tensors that share nothing, in the
+/// given order. Throws Error(usage) for types that torch 1.13 lacks (F8, quantized), Error(input) for two
+/// tensors of one name.
 FileLayout torch_zip_layout(std::string name, std::vector<Tensor> tensors,
                             const TorchLayoutOptions& options = {});
 
@@ -39,8 +39,8 @@ FileLayout torch_zip_layout(std::string name, std::vector<Tensor> tensors,
 FileLayout torch_tree_layout(std::string name, const PickleTree& tree,
                              const std::map<std::string, Tensor>& storages, const std::string& folder);
 
-/// A torch file written anew from what was read of it, under the same folder. What torch 1.6 to 2.0 wrote comes
-/// out byte for byte as it was.
+/// A torch file written anew from what was read of it, under the same folder. What torch 1.6 to 2.0 wrote
+/// comes out byte for byte as it was.
 FileLayout copy_torch_layout(std::string name, const TorchFile& file);
 
 }  // namespace galatea

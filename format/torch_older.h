@@ -1,7 +1,8 @@
 // The kinds of torch files from before torch 1.6, which are recognised only to be refused by name.
 //
-//   since 0.1.10: five pickles one after another (magic number, protocol, system, values, keys), then
-//   storages before that:  a tar archive of pickles
+//   since 0.1.10   five pickles one after another (magic number, protocol, system, values, keys), then the
+//                  storages
+//   before that    a tar archive of pickles
 #pragma once
 
 #include "format/source.h"

@@ -264,6 +264,7 @@ class DirectoryReader {
 
   void check_overlap(const std::vector<ZipRecord>& records) const {
     std::vector<const ZipRecord*> order;
+    order.reserve(records.size());
     for (const ZipRecord& record : records) order.push_back(&record);
     std::sort(order.begin(), order.end(),
               [](const ZipRecord* a, const ZipRecord* b) { return a->header_offset < b->header_offset; });

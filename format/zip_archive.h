@@ -5,10 +5,9 @@
 //                      name length 2, extra length 2; name; extra          } for each record
 //   data                                                                   }
 //   data descriptor    (PK\7\8), CRC-32 4, sizes 4 + 4 or 8 + 8            } where flag bit 3 says so
-//   central directory  PK\1\2, made by 2, version 2, flags 2, method 2, time 2, date 2, CRC-32 4, stored size
-//   4,
-//                      size 4, name length 2, extra length 2, comment length 2, disk 2, attributes 2 + 4,
-//                      offset of local header 4; name; extra; comment      } for each record
+//   central directory  PK\1\2, made by 2, version 2, flags 2, method 2, time 2, date 2, CRC-32 4,
+//                      stored size 4, size 4, name length 2, extra length 2, comment length 2, disk 2,
+//                      attributes 2 + 4, offset of local header 4; name; extra; comment    } for each record
 //   zip64 end          PK\6\6, size of the rest 8, made by 2, version 2, disks 4 + 4, records 8 + 8,
 //                      directory size 8, directory offset 8
 //   zip64 locator      PK\6\7, disk 4, offset of zip64 end 8, disks 4

@@ -12,7 +12,8 @@
 
 namespace galatea {
 
-/// One tensor on its way. `error` fills while the plan is written, and stays empty for tensors that are copied.
+/// One tensor on its way. `error` fills while the plan is written, and stays empty for tensors that are
+/// copied.
 struct QuantizedTensor {
   std::string name;
   Shape shape;
@@ -38,8 +39,8 @@ struct QuantizeOptions {
   bool measure = true;            ///< fill QuantizedTensor::error
 };
 
-/// Throws Error(usage) for a type without an encoder or llama.cpp number, and for a quantized source unless that is
-/// allowed; Error(input) naming the tensor for one that cannot be stored.
+/// Throws Error(usage) for a type without an encoder or llama.cpp number, and for a quantized source unless
+/// that is allowed; Error(input) naming the tensor for one that cannot be stored.
 QuantizationPlan plan_quantization(GgufModel model, std::string file_name, const QuantizeOptions& options);
 
 }  // namespace galatea

@@ -1,10 +1,11 @@
 // Which type each tensor of a quantized model gets: what llama-quantize does for the types of one kind.
 //
-//   tensor                        type
-//   vectors (norms)               F32; integers as they are
-//   output.weight                 Q8_0 when TYPE is quantized (llama.cpp takes Q6_K, which galatea does not write yet)
-//   token_embd.weight             TYPE; when the model has no output.weight (tied), as output.weight
-//   every other matrix            TYPE
+//   tensor                         type
+//   vectors (norms)                F32; integers as they are
+//   output.weight                  Q8_0 when TYPE is quantized (llama.cpp takes Q6_K, which galatea does not
+//                                  write)
+//   token_embd.weight              TYPE; when the model has no output.weight (tied), as output.weight
+//   every other matrix             TYPE
 //   rows that are no whole blocks  F16 in place of a quantized type
 //
 // `pure` gives the output the same type as the rest.

@@ -13,7 +13,5 @@ build galatea_program
 say "reconstructing the miniature release into $out"
 "$root/build/release/galatea" reconstruct --base "$miniature/meta" --payload "$miniature/payload" \
   --profile 4.28 --max-shard-size 1500KB --release "$miniature/release.json" \
+  --adapter "$miniature/adapter" \
   --types F16,Q8_0,Q5_1,Q5_0,Q4_1,Q4_0 --corpora "$miniature/corpora" --out "$out"
-say "merging the adapter into the base: the same weights by another road"
-rm -rf "$out/merged"
-"$root/build/release/galatea" merge-lora "$out/base" "$miniature/adapter" --out "$out/merged" --max-shard-size 1500KB

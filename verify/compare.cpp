@@ -66,7 +66,7 @@ std::string published_elsewhere(const Digests& digests) {
 std::string size_difference(const ReleaseFile& file, std::uint64_t size) {
   if (!file.size || *file.size == size) return {};
   const std::string sizes = std::to_string(size) + " bytes instead of " + std::to_string(*file.size);
-  const bool cut_off = size<*file.size&& * file.size> small_file;
+  const bool cut_off = size < file.size.value() && file.size.value() > small_file;
   return cut_off ? sizes + ": is the file complete?" : sizes;
 }
 

@@ -6,6 +6,7 @@
 
 #include "format/checkpoint.h"
 #include "format/error.h"
+#include "format/gguf.h"
 #include "verify/commands.h"
 
 namespace galatea {
@@ -53,6 +54,13 @@ int inspect(const InspectOptions& options, Console& console) {
     document["config"] = config_json(checkpoint.config());
     for (const auto& [key, value] : document["config"].items())
       console.print("  " + key + ": " + value.dump());
+  }
+  if (const GgufFile* gguf = checkpoint.gguf()) {
+    document["gguf_version"] = gguf->version();
+    for (const GgufEntry& entry : gguf->metadata()) {
+      document["metadata"][entry.key] = to_string(entry.value);
+      console.print("  " + printable(entry.key) + " = " + to_string(entry.value));
+    }
   }
   if (checkpoint.tokenizer_model()) {
     document["tokenizer"] = checkpoint.tokenizer_model()->string();

@@ -3,8 +3,10 @@
 //   <hex>  NAME                 md5sum, sha1sum, sha256sum in text mode, rhash, Meta's checklist.chk
 //   <hex> *NAME                 the same in binary mode
 //   \<hex>  NA\\ME              the same with \\ (and \n, \r) escaped in the name
-//   SHA256 (NAME) = <hex>       BSD tags, also of md5sum --tag and rhash --bsd; openssl dgst: SHA2-256(NAME)=
-//   <hex> NAME <hex>                  like SFV # ... or ; ...              comment; empty lines are skipped
+//   SHA256 (NAME) = <hex>       BSD tags, also of md5sum --tag and rhash --bsd
+//   SHA2-256(NAME)= <hex>       openssl dgst
+//   NAME <hex>                  like SFV
+//   # ... or ; ...              comment; empty lines are skipped
 //
 // The algorithm follows from the number of hex digits (32 MD5, 40 SHA-1, 64 SHA-256). Names are relative to
 // the folder that is checked. Lines may end in CR LF. Lists written by Windows (a byte-order mark) are read

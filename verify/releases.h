@@ -4,16 +4,16 @@
 //
 //   {"name": "metharme-13b", "title": "...", "source": "where the numbers come from",
 //    "files":  [FILE, ...],                      what the decoded release consists of
-//    "base":   "llama-13b-hf" or [FILE, ...],    what its payload was XORed with: a known release, or its
-//    files "meta":   "llama-13b"    or [FILE, ...],    Meta's files that the base was converted from any
-//    other key with a list of FILEs          further parts (adapter, payload) "scores": {"ctx": 2048,
-//    "wikitext2": 5.25, "ptb-new": 27.5, "c4-new": 7.04}, "any_weights": [DIGESTS, ...], "any_weights_note":
-//    "..."    accepted for any *.bin of "files"}
+//    "base":   "llama-13b-hf" or [FILE, ...],    what its payload was XORed with: a known release,
+//                                              or its files
+//    "meta":   "llama-13b"    or [FILE, ...],    Meta's files that the base was converted from
+//    any other key with a list of FILEs          further parts (adapter, payload)
+//    "scores": {"ctx": 2048, "wikitext2": 5.25, "ptb-new": 27.5, "c4-new": 7.04},
+//    "any_weights": [DIGESTS, ...], "any_weights_note": "..."    accepted for any *.bin of "files"}
 //
-//   FILE    = {"name", "size", "md5", "sha1", "sha256", "alternates": [VARIANT, ...], "known_bad": [BAD,
-//   ...],
-//              "optional": true, "note"}          all but the name may be missing
-//   VARIANT = {"md5", "sha1", "sha256", "note"}   other published contents of the file
+//   FILE    = {"name", "size", "md5", "sha1", "sha256", "alternates": [VARIANT, ...],
+//              "known_bad": [BAD, ...], "optional": true, "note"}    all but the name may be missing
+//   VARIANT = {"md5", "sha1", "sha256", "note"}                      other published contents of the file
 //   BAD     = VARIANT + {"name", "size", "meaning", "remedy"}
 //
 // The digests at the top of a FILE, and those of one VARIANT, describe one and the same content.

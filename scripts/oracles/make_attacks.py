@@ -189,10 +189,16 @@ def headers():
            "nested too deeply")
 
 
+def names():
+    key = b"X" + (1 << 16).to_bytes(4, "little") + b"k" * (1 << 16)
+    attack("names_of_gigabytes.pt", torch_file(b"\x80\x02}" + key + b"](" + b"N" * 20000 + b"es."),
+           "a key of 64 KiB above 20,000 values: names of 1.3 GB", "names in the torch file are too long")
+
+
 def main():
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT
     folder.mkdir(parents=True, exist_ok=True)
-    for group in (pickles, tensors, archives, headers):
+    for group in (pickles, tensors, archives, headers, names):
         group()
     for name, data, _, _ in FILES:
         (folder / name).write_bytes(data)

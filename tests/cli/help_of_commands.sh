@@ -8,3 +8,4 @@ while read -r name; do
   grep -q '^Example' help || echo "$name: no example"
   sed -n '/^Example/,$p' help | grep -q "galatea $name " || echo "$name: the example does not call it"
 done <names
+[ "$(wc -l <names)" -ge 10 ] || echo "only $(wc -l <names) commands are listed"

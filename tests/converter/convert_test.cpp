@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "format/error.h"
@@ -123,6 +125,21 @@ TEST(Convert, a_lone_file_becomes_a_lone_file) {
   ASSERT_EQ(before.tensors().size(), after.tensors().size());
   for (const Tensor& tensor : before.tensors()) EXPECT_TRUE(bytes(tensor) == bytes(*after.find(tensor.name)));
   EXPECT_THROW(convert(before, {.target = ConvertTarget::gguf}), Error);
+  // The same with config.json beside it.
+  EXPECT_TRUE(convert(Checkpoint::open(shard), {.target = ConvertTarget::safetensors}).single_file);
+}
+
+TEST(Convert, a_single_file_of_a_folder_is_a_model_with_the_folders_side_files) {
+  const test::TempFolder folder;
+  write(base(), folder / "one", {.target = ConvertTarget::bin});
+  write(folder / "one/pytorch_model.bin", folder / "file.gguf", {.target = ConvertTarget::gguf, .name = "m"});
+  write(base(), folder / "folder.gguf", {.target = ConvertTarget::gguf, .name = "m"});
+  EXPECT_TRUE(test::read_bytes(folder / "file.gguf") == test::read_bytes(folder / "folder.gguf"));
+  const Checkpoint file = Checkpoint::open(folder / "one/pytorch_model.bin");
+  const Conversion out = convert_model(file, hf_model(file), {.target = ConvertTarget::safetensors});
+  std::vector<std::string> names;
+  for (const FileLayout& layout : out.plan.files) names.push_back(layout.name);
+  EXPECT_NE(std::find(names.begin(), names.end(), "tokenizer.model"), names.end());
 }
 
 TEST(CountedCast, counts_what_leaves_the_range) {

@@ -39,8 +39,8 @@ TEST(HfSideFiles, generation_config_has_the_published_digests) {
 TEST(HfSideFiles, tokenizer_files_have_the_published_digests) {
   EXPECT_EQ(sha256(tokenizer_config_json(2048)),
             "380608719f3af6ef2b343e2ed53bf55556678609337e88a14f58cc49177b9e18");
-  // As transformers 4.28.1 writes it from tokenizer.model; its MD5, edd1a589..., is published for the 30B
-  // base.
+  // As transformers 4.28.1 writes it from tokenizer.model; its MD5, edd1a589..., is published for
+  // the 30B base.
   EXPECT_EQ(sha256(tokenizer_config_json(0)),
             "516c6167c884793a738c440e29ccb80c15e1493ffc965affc69a1a8ddef4572a");
   EXPECT_EQ(sha256(special_tokens_map_json()),

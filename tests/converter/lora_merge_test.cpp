@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -23,7 +24,7 @@ fs::path miniature(const char* name) { return test::test_data("miniature") / nam
 // Published: what torch 1.13 and PEFT 0.4 made of the same base and adapter.
 TEST(LoraMerge, miniature_has_the_published_digests) {
   const Checkpoint base = Checkpoint::open(miniature("base-hf"));
-  LlamaModel model = llama_model(base);
+  HfModel model = hf_model(base);
   const LoraAdapter adapter = read_lora_adapter(miniature("adapter"));
   EXPECT_EQ(merge_adapter(model, adapter, 1).size(), 15U);
   ConvertOptions options{.target = ConvertTarget::bin, .type = DType::f16, .max_shard_bytes = 1'500'000};
@@ -48,11 +49,11 @@ TEST(LoraMerge, other_bases_give_the_same_weights) {
   const Checkpoint hf = Checkpoint::open(miniature("base-hf"));
   write_file(convert(hf, {.target = ConvertTarget::gguf}).plan.files.front(), folder / "base.gguf", {});
   const LoraAdapter adapter = read_lora_adapter(miniature("adapter"));
-  LlamaModel expected = llama_model(hf);
+  HfModel expected = hf_model(hf);
   merge_adapter(expected, adapter, 0.5);
   for (const fs::path& path : {folder / "base.gguf", miniature("meta")}) {
     const Checkpoint base = Checkpoint::open(path);
-    LlamaModel model = llama_model(base);
+    HfModel model = hf_model(base);
     merge_adapter(model, adapter, 0.5);
     for (const Tensor& tensor : model.tensors) {
       EXPECT_EQ(read_all_f32(tensor), read_all_f32(*find_tensor(expected, tensor.name))) << tensor.name;
@@ -99,7 +100,7 @@ class ChangedAdapter : public ::testing::Test {
   }
   std::string merging_error() {
     save();
-    LlamaModel model = llama_model(Checkpoint::open(miniature("base-hf")));
+    HfModel model = hf_model(Checkpoint::open(miniature("base-hf")));
     return error_of([&] { merge_adapter(model, read_lora_adapter(folder.path()), 1); });
   }
 
@@ -214,7 +215,7 @@ TEST(LoraMerge, argument_with_scale) {
 }
 
 TEST(LoraMerge, tied_heads_are_not_merged_in_silence) {
-  LlamaModel model = llama_model(Checkpoint::open(miniature("base-hf")));
+  HfModel model = hf_model(Checkpoint::open(miniature("base-hf")));
   model.config.tied_embeddings = true;
   EXPECT_THROW(merge_adapter(model, read_lora_adapter(miniature("adapter")), 1), Error);
 }

@@ -121,7 +121,7 @@ TEST(GgufLlama, configuration_and_vocabulary_come_back) {
   EXPECT_EQ(back.kv_heads, 2U);
   EXPECT_EQ(back.head_dim, 16U);
   EXPECT_EQ(back.context, 512U);
-  EXPECT_EQ(back.rms_norm_eps, static_cast<double>(1e-5F));
+  EXPECT_EQ(back.rms_norm_eps, 1e-5);
   EXPECT_EQ(back.rope_theta, 20000.0);
   EXPECT_FALSE(back.tied_embeddings);
   EXPECT_TRUE(config_from_gguf(file_of(file.metadata(), false)).tied_embeddings);

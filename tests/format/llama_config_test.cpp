@@ -35,6 +35,7 @@ TEST(LlamaConfig, WhatIsNotUnderstoodIsRefusedByName) {
       {"hidden_act", "gelu"},
       {"attention_bias", true},
       {"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}},
+      {"rope_parameters", {{"rope_type", "llama3"}, {"factor", 8.0}}},
       {"hidden_size", -1},
       {"hidden_size", "4096"},
       {"rms_norm_eps", "small"},
@@ -51,6 +52,18 @@ TEST(LlamaConfig, WhatIsNotUnderstoodIsRefusedByName) {
       EXPECT_NE(std::string(error.what()).find(field), std::string::npos) << error.what();
     }
   }
+}
+
+TEST(LlamaConfig, ThetaOfNewerFiles) {
+  json config = hf_7b();
+  config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 500000.0}};
+  EXPECT_EQ(config_from_hf(config).rope_theta, 500000.0);
+}
+
+TEST(LlamaConfig, AbsurdFeedForwardSizesOfMeta) {
+  const json params = {
+      {"dim", std::uint64_t{1} << 58U}, {"ffn_dim_multiplier", 900.0}, {"n_heads", 32}, {"n_layers", 2}};
+  EXPECT_THROW(config_from_meta(params), Error);
 }
 
 TEST(LlamaConfig, NumbersThatDoNotFitTogetherAreRefused) {

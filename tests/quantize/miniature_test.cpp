@@ -1,5 +1,5 @@
-// The miniature release, quantized: whole files against digests of files that gguf-py read and torch confirmed
-// (scripts/oracles/check_gguf.py).
+// The miniature release, quantized: whole files against digests of files that gguf-py read and torch
+// confirmed (scripts/oracles/check_gguf.py).
 #include <gtest/gtest.h>
 
 #include <cstring>

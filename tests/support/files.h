@@ -62,8 +62,8 @@ inline std::filesystem::path test_data(std::string_view relative) {
   return std::filesystem::path(GALATEA_TEST_DATA) / relative;
 }
 
-/// A file of the evaluation data kept beside the project (GALATEA_DATA, else ../shared/data); empty when
-/// absent.
+/// A file of the evaluation data kept beside the project (GALATEA_DATA, else ../shared/data); empty
+/// when absent.
 inline std::filesystem::path shared_data(std::string_view name) {
   const char* variable = std::getenv("GALATEA_DATA");
   const std::filesystem::path folder = variable != nullptr

@@ -1,4 +1,4 @@
-#include "converter/llama_model.h"
+#include "converter/hf_model.h"
 
 #include <algorithm>
 #include <string>
@@ -10,9 +10,9 @@
 
 namespace galatea {
 
-LlamaModel llama_model(const Checkpoint& checkpoint) {
+HfModel hf_model(const Checkpoint& checkpoint) {
   const LlamaWeights weights(checkpoint);
-  LlamaModel model;
+  HfModel model;
   model.config = checkpoint.config();
   model.config.tied_embeddings = weights.tied();
   for (const LlamaTensorId id : llama_tensor_order(model.config.layers, !weights.tied())) {
@@ -25,7 +25,8 @@ LlamaModel llama_model(const Checkpoint& checkpoint) {
     const auto id = parse_tensor_name(tensor.name);
     if (id && id->layer < model.config.layers) continue;
     if (tensor.name == "rope.freqs") continue;
-    if (checkpoint.kind() == CheckpointKind::hf) {
+    const CheckpointKind kind = checkpoint.kind();
+    if (kind == CheckpointKind::hf || kind == CheckpointKind::torch || kind == CheckpointKind::safetensors) {
       model.tensors.push_back(tensor);
     } else {
       strange += (strange.empty() ? "" : ", ") + tensor.name;
@@ -40,7 +41,7 @@ LlamaModel llama_model(const Checkpoint& checkpoint) {
   return model;
 }
 
-Tensor* find_tensor(LlamaModel& model, std::string_view name) {
+Tensor* find_tensor(HfModel& model, std::string_view name) {
   const auto found = std::find_if(model.tensors.begin(), model.tensors.end(),
                                   [&](const Tensor& tensor) { return tensor.name == name; });
   return found == model.tensors.end() ? nullptr : &*found;

@@ -8,7 +8,7 @@
 
 namespace galatea {
 
-struct LlamaModel {
+struct HfModel {
   LlamaConfig config;
   /// Weights by role, the rotary buffers (inv_freq) if they are stored, and what else the checkpoint holds.
   /// A tied head that is not stored is not here.
@@ -17,9 +17,9 @@ struct LlamaModel {
 
 /// Throws Error(input) when weights are missing or of wrong shape, and, listing them, for tensors of Meta and
 /// GGUF files that are no part of a LLaMA (Meta's rope.freqs apart, which the configuration implies).
-LlamaModel llama_model(const Checkpoint& checkpoint);
+HfModel hf_model(const Checkpoint& checkpoint);
 
 /// The tensor of that name, or nullptr.
-Tensor* find_tensor(LlamaModel& model, std::string_view name);
+Tensor* find_tensor(HfModel& model, std::string_view name);
 
 }  // namespace galatea

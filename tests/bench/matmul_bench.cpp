@@ -1,0 +1,95 @@
+// The matrix product of the forward pass: shapes of LLaMA 7B, stored types, instruction sets, one thread.
+// FLOP counts a multiplication and an addition for each product; decoding the weights is part of the time.
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "eval/matmul.h"
+#include "format/isa.h"
+#include "format/rows.h"
+#include "quantize/encoder.h"
+
+namespace {
+
+using galatea::DType;
+using galatea::Isa;
+using galatea::RowsPtr;
+
+/// A slice of a weight's rows, all of its columns: every row costs the same.
+struct BenchShape {
+  const char* name;
+  std::uint64_t rows, cols, tokens;
+};
+
+constexpr std::array shapes = {
+    BenchShape{"attention", 512, 4096, 128},
+    BenchShape{"down", 512, 11008, 128},
+    BenchShape{"one_token", 512, 4096, 1},
+};
+
+std::vector<float> random_values(std::uint64_t count) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal(0.0F, 0.02F);
+  std::vector<float> values(count);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+/// A weight in memory in the given type, encoded before the clock runs.
+RowsPtr weight_of(const BenchShape& shape, DType type) {
+  const RowsPtr encoded = galatea::quantize_rows(
+      galatea::memory_rows(random_values(shape.rows * shape.cols), shape.rows, shape.cols), type);
+  std::vector<std::byte> bytes(shape.rows * encoded->row_bytes());
+  encoded->read(0, shape.rows, bytes);
+  return galatea::memory_rows(std::move(bytes), type, shape.rows, shape.cols);
+}
+
+void run_matmul(benchmark::State& state, const BenchShape& shape, DType type, Isa isa) {
+  const RowsPtr weight = weight_of(shape, type);
+  const std::vector<float> in = random_values(shape.tokens * shape.cols);
+  std::vector<float> out(shape.tokens * shape.rows);
+  for (auto _ : state) {
+    galatea::matmul(*weight, in.data(), shape.tokens, out.data(), 1, isa);
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+  }
+  const double flops = 2.0 * static_cast<double>(shape.rows * shape.cols * shape.tokens);
+  state.counters["FLOP/s"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void register_all() {
+  for (const BenchShape& shape : shapes) {
+    for (const DType type : {DType::f32, DType::f16, DType::q4_0}) {
+      for (const Isa isa : galatea::available_isas()) {
+        const std::string name = std::string("matmul/") + shape.name + "/" +
+                                 std::string(galatea::type_info(type).name) + "/" +
+                                 std::string(galatea::to_string(isa));
+        benchmark::RegisterBenchmark(name.c_str(), [&shape, type, isa](benchmark::State& state) {
+          run_matmul(state, shape, type, isa);
+        });
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    register_all();
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

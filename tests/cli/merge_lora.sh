@@ -1,0 +1,21 @@
+# Base and adapter give the published weights, and the command says by which arithmetic.
+galatea --quiet merge-lora data/miniature/base-hf data/miniature/adapter --out merged --max-shard-size 1500KB >report
+grep -v tokenizer_config.json data/miniature/SHA256SUMS >sums
+(cd merged && sha256sum --check ../sums)
+grep -c 'float32, rounded once' report
+galatea --json --quiet merge-lora data/miniature/base-hf data/miniature/adapter:0.5 --out other --dry-run |
+  json /tensors/0 /dtype
+ls -A
+# What the adapter holds and the base does not, or nobody understands, is an error that lists it.
+try galatea merge-lora data/miniature/base-hf data/miniature/base-hf --out other
+try galatea merge-lora data/miniature/base-hf data/miniature/adapter:nan --out other
+mkdir dora
+cp data/miniature/adapter/adapter_model.bin dora
+sed 's/"r": 8/"r": 8, "use_dora": true/' data/miniature/adapter/adapter_config.json >dora/adapter_config.json
+try galatea merge-lora data/miniature/base-hf dora --out other
+mkdir cut
+cp data/miniature/adapter/adapter_config.json cut
+head -c 200000 data/miniature/adapter/adapter_model.bin >cut/adapter_model.bin
+try galatea merge-lora data/miniature/base-hf cut --out other
+mkdir empty
+ls -A
