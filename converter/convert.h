@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "converter/counted_cast.h"
-#include "converter/hf_output.h"
 #include "converter/hf_model.h"
+#include "converter/hf_output.h"
 #include "format/plan.h"
 
 namespace galatea {

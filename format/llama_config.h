@@ -17,12 +17,12 @@ struct LlamaConfig {
   std::uint64_t intermediate_size = 0;
   std::uint64_t layers = 0;
   std::uint64_t heads = 0;
-  std::uint64_t kv_heads = 0;      ///< = heads unless grouped-query attention
-  std::uint64_t head_dim = 0;      ///< = hidden_size / heads unless stated
-  std::uint64_t context = 2048;    ///< max_position_embeddings
+  std::uint64_t kv_heads = 0;    ///< = heads unless grouped-query attention
+  std::uint64_t head_dim = 0;    ///< = hidden_size / heads unless stated
+  std::uint64_t context = 2048;  ///< max_position_embeddings
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000.0;
-  bool tied_embeddings = false;    ///< output head is the embedding matrix
+  bool tied_embeddings = false;  ///< output head is the embedding matrix
   std::int64_t bos_id = 1, eos_id = 2, unk_id = 0, pad_id = -1;
 
   /// Throws Error(input) naming the field when the numbers do not fit together (a head that does not divide

@@ -242,7 +242,8 @@ class TorchReader {
     if (depth > deepest) throw not_torch("the values of the torch file are nested too deeply").tensor(name);
     if (++visited_ > most_values) throw not_torch("the torch file holds too many values");
     name_bytes_ += name.size();
-    if (name_bytes_ > most_name_bytes) throw not_torch("the names in the torch file are too long all together");
+    if (name_bytes_ > most_name_bytes)
+      throw not_torch("the names in the torch file are too long all together");
     const PickleNode& node = out_.pickle_[id];
     if (is_dict(out_.pickle_, node)) {
       std::set<std::string> keys;

@@ -11,7 +11,7 @@
 namespace galatea::test {
 
 inline void put(std::string& out, std::uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>((value >> (8 * i)) & 0xFFU);
+  for (int i = 0; i < bytes; ++i) out += i < 8 ? static_cast<char>((value >> (8 * i)) & 0xFFU) : '\0';
 }
 
 inline std::string make_zip(const std::vector<std::pair<std::string, std::string>>& records) {
