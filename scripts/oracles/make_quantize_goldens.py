@@ -4,7 +4,7 @@
     weights.f32                    float32, 32 values a block
     q4_0.bin ... q8_0.bin          the blocks by quantize_row_*_ref
 
-Needs numpy and the library that ggml_reference.sh builds (made with ggml d99724f).
+Needs numpy and a library with the quantize_row_*_ref of ggml, built without contraction (made with ggml d99724f).
 Usage: make_quantize_goldens.py LIBRARY OUT_FOLDER
 """
 import ctypes

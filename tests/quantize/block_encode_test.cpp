@@ -118,7 +118,8 @@ void fill(std::vector<float>& values, int kind, std::mt19937_64& random) {
 TEST(BlockEncode, GgmlLibrary_agrees_over_millions_of_blocks) {
   const char* library = std::getenv("GALATEA_GGML_LIBRARY");
   if (library == nullptr)
-    GTEST_SKIP() << "needs GALATEA_GGML_LIBRARY, made by scripts/oracles/ggml_reference.sh";
+    GTEST_SKIP() << "needs GALATEA_GGML_LIBRARY, a library with the quantize_row_*_ref of ggml, built "
+                    "without contraction";
   void* handle = dlopen(library, RTLD_LAZY);
   ASSERT_NE(handle, nullptr) << dlerror();
   std::mt19937_64 random(2);
