@@ -11,6 +11,7 @@
 #include "converter/xor_codec.h"
 #include "format/checked.h"
 #include "format/error.h"
+#include "verify/provenance.h"
 
 namespace galatea {
 namespace {
@@ -35,6 +36,7 @@ Folder list_folder(const fs::path& path, const char* what) {
   if (failure) throw system_error(path, "list folder", failure.value());
   for (const auto& entry : entries) {
     const std::string name = entry.path().filename().string();
+    if (name == provenance_name) continue;  // how the folder was made is no part of what it holds
     if (entry.is_directory(failure)) {
       folder.folders.insert(name);
     } else if (entry.is_regular_file(failure)) {
@@ -49,7 +51,7 @@ Folder list_folder(const fs::path& path, const char* what) {
 /// Files that people put beside the payload and that are no part of it.
 bool is_paper(const std::string& name) {
   for (const char* ending :
-       {".md", ".py", ".chk", ".md5", ".sha1", ".sha256", "SUMS", "SUMS.txt", "galatea.json"}) {
+       {".md", ".py", ".chk", ".md5", ".sha1", ".sha256", "SUMS", "SUMS.txt"}) {
     if (name.ends_with(ending)) return true;
   }
   return name.starts_with('.') || name.starts_with("LICENSE");

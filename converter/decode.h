@@ -5,6 +5,7 @@
 //   - added_tokens.json without one in the base is copied;
 //   - papers that come along (.*, *.md, LICENSE*, *.py, lists of digests) without one in the base are
 //     left out;
+//   - galatea.json, the record of how a folder was made, is passed over;
 //   - any other file that the base lacks is an error, as is a sub-folder.
 // A payload folder without such files but with exactly one sub-folder that has them is taken to mean
 // that one.

@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "converter/xor_command.h"
+#include "verify/provenance.h"
 
 namespace galatea {
 namespace {
@@ -21,6 +22,9 @@ int encode(const Options& options, Console& console) {
   }
   const std::vector<WrittenFile> written = write_xor_plan(plan, options, {HashKind::sha256}, console);
   add_digests(document["files"], written);
+  const nlohmann::json settings = {
+      {"finetuned", options.payload}, {"base", options.base}, {"compression", options.compression}};
+  write_provenance({"encode", "", {options.payload, options.base}, written}, settings, options.out);
   for (const WrittenFile& file : written) {
     console.print(file.digests.at(HashKind::sha256) + "  " + printable(file.name));
   }

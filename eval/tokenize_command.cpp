@@ -7,6 +7,7 @@
 #include "eval/commands.h"
 #include "eval/stream_command.h"
 #include "format/plan.h"
+#include "verify/provenance.h"
 
 namespace galatea {
 namespace {
@@ -32,11 +33,11 @@ int run(const TokenizeOptions& options, Console& console) {
   if (!options.out.empty()) {
     WriteOptions write;
     write.overwrite = options.overwrite;
-    write.digests = {};
     const std::filesystem::path path = options.out;
-    const std::uint64_t size =
-        write_file(ids_layout(made.stream, path.filename().string()), path, write).size;
-    written = "written     " + options.out + ", " + stream_command::with_commas(size) + " bytes";
+    const WrittenFile file = write_file(ids_layout(made.stream, path.filename().string()), path, write);
+    write_provenance({"tokenize", "", {options.model, options.stream.corpus_file}, {file}},
+                     {{"data", options.stream.data}, {"ctx", context}, {"unk", options.stream.unk}}, path);
+    written = "written     " + options.out + ", " + stream_command::with_commas(file.size) + " bytes";
     document["out"] = options.out;
   }
   stream_command::print_stream(made, console);

@@ -15,7 +15,7 @@ std::vector<fs::path> files_of(const fs::path& input) {
   if (!fs::is_directory(input)) return {input};
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(input)) {
-    if (entry.is_regular_file() && entry.path().filename() != "galatea.json") files.push_back(entry.path());
+    if (entry.is_regular_file() && entry.path().filename() != provenance_name) files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
   return files;
@@ -44,11 +44,11 @@ void write_provenance(const Provenance& record, const nlohmann::json& options, c
     document["outputs"].push_back(std::move(entry));
   }
   const fs::path path =
-      fs::is_directory(output) ? output / "galatea.json" : fs::path(output.string() + ".galatea.json");
+      fs::is_directory(output) ? output / provenance_name : fs::path(output.string() + ".galatea.json");
   WriteOptions options_of_record;
   options_of_record.overwrite = true;
   options_of_record.digests.clear();
-  write_file(literal_layout("galatea.json",
+  write_file(literal_layout(std::string(provenance_name),
                             document.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n"),
              path, options_of_record);
 }

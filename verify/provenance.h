@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -14,6 +15,9 @@
 #include "format/plan.h"
 
 namespace galatea {
+
+/// The record's name in a folder; a file's record is called FILE.galatea.json.
+inline constexpr std::string_view provenance_name = "galatea.json";
 
 struct Provenance {
   std::string command;

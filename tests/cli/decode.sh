@@ -10,7 +10,12 @@ json /command <out/galatea.json
 
 # And back.
 galatea --quiet encode --finetuned out --base $mini/base-hf --out payload >/dev/null
-diff -r payload $mini/payload
+diff -r -x galatea.json payload $mini/payload
+json /command <payload/galatea.json
+
+# The record of how a folder was made is no part of what it holds.
+galatea --quiet decode --payload payload --base $mini/base-hf --out again --release $mini/release.json >/dev/null
+diff -r -x galatea.json again out && galatea --quiet encode --finetuned again --base out --dry-run | grep -c galatea
 
 # A wrong base: other side files; then other weights of the same layout, which only the digest tells.
 try galatea --quiet decode --payload $mini/payload --base out --out wrong

@@ -2,6 +2,7 @@
 model=data/miniature/base-hf corpora=data/miniature/corpora
 try galatea tokenize $model --data ptb-new --corpus-file $corpora/ptb.test.txt --ctx 256 --out ids.i32
 sha256sum ids.i32
+json /command /outputs/0/sha256 <ids.i32.galatea.json
 try galatea tokenize $model --data ptb-new --corpus-file $corpora/ptb.test.txt --out ids.i32
 galatea tokenize $model/tokenizer.model --data ptb-new --corpus-file $corpora/ptb.test.txt --unk strip --json |
   json /tokens /unk
