@@ -1,11 +1,10 @@
 #include "format/torch_zip_writer.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "format/checked.h"
+#include "format/crc32.h"
 #include "format/little_endian.h"
 
 namespace galatea {
@@ -49,8 +48,7 @@ TorchZipWriter::TorchZipWriter(std::string file_name) { layout_.name = std::move
 
 void TorchZipWriter::add(std::string name, Bytes bytes) {
   Record record{std::move(name), 0, bytes.size(), 0, none};
-  record.crc = static_cast<std::uint32_t>(
-      crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
+  record.crc = crc32_of(bytes);
   begin(record);
   layout_.segments.emplace_back(LiteralSegment{std::move(bytes)});
   end(std::move(record));
