@@ -1,11 +1,10 @@
 #include "format/torch_zip_writer.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "format/checked.h"
+#include "format/crc32.h"
 #include "format/little_endian.h"
 #include "format/torch_serialization_id.h"
 
@@ -40,11 +39,6 @@ Bytes zip64_extra(std::uint64_t size, std::uint64_t stored, std::uint64_t offset
   return out;
 }
 
-std::uint32_t crc_of_bytes(std::span<const std::byte> bytes) {
-  return static_cast<std::uint32_t>(
-      crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
-}
-
 std::uint64_t flags_of(std::uint64_t size) { return size == 0 ? utf8_flag : utf8_flag | descriptor_flag; }
 
 }  // namespace
@@ -55,7 +49,7 @@ TorchZipWriter::TorchZipWriter(std::string file_name) { layout_.name = std::move
 
 void TorchZipWriter::add(std::string name, Bytes bytes) {
   Record record{std::move(name), 0, bytes.size(), 0, none};
-  record.crc = crc_of_bytes(bytes);
+  record.crc = crc32_of(bytes);
   begin(record);
   layout_.segments.emplace_back(LiteralSegment{std::move(bytes)});
   end(std::move(record));
@@ -127,7 +121,7 @@ void TorchZipWriter::end(Record record) {
 }
 
 std::uint32_t TorchZipWriter::crc_of(const Record& record, std::span<const std::uint32_t> crcs) {
-  if (record.late) return crc_of_bytes(record.late(crcs));
+  if (record.late) return crc32_of(record.late(crcs));
   return record.tensor == none ? record.crc : crcs[record.tensor];
 }
 
