@@ -98,7 +98,7 @@ TEST(Base, inverse_frequencies_went_through_float16) {
 TEST(Base, miniature_is_what_the_converter_wrote) {
   const Checkpoint meta = Checkpoint::open(test::test_data("miniature/meta"));
   BaseOptions options;
-  options.generation = &find_hf_generation("4.28");
+  options.generation = find_hf_generation("4.28");
   options.max_shard_bytes = parse_shard_bytes("1500KB");
   const test::TempFolder out;
   write_plan(base_plan(meta, options), out.path(), {});
