@@ -106,11 +106,11 @@ Plan base_plan(const Checkpoint& source, const BaseOptions& options) {
   if (!source.tokenizer_model()) throw no_tokenizer(source.path());
   const LlamaWeights weights(source);
   const LlamaConfig config = base_config(source.config());
-  return plan_of(config,
-                 base_state_dict(
-                     config, options.generation.inv_freq,
-                     [&](LlamaTensorId id) { return weights.get(id, LlamaWeights::Rotary::half); }),
-                 open_file(*source.tokenizer_model()), options);
+  return plan_of(
+      config,
+      base_state_dict(config, options.generation.inv_freq,
+                      [&](LlamaTensorId id) { return weights.get(id, LlamaWeights::Rotary::half); }),
+      open_file(*source.tokenizer_model()), options);
 }
 
 MetaTables read_meta_tables(const std::filesystem::path& folder) {
@@ -120,7 +120,8 @@ MetaTables read_meta_tables(const std::filesystem::path& folder) {
   const nlohmann::json document = parse_json_file(params);
   std::error_code ignored;
   for (const fs::path& place : {folder / "tokenizer.model", folder / ".." / "tokenizer.model"}) {
-    if (out.tokenizer.empty() && fs::is_regular_file(place, ignored)) out.tokenizer = place.lexically_normal();
+    if (out.tokenizer.empty() && fs::is_regular_file(place, ignored))
+      out.tokenizer = place.lexically_normal();
   }
   if (out.tokenizer.empty()) throw no_tokenizer(folder);
   try {

@@ -27,8 +27,7 @@ bool has_weights(const std::filesystem::path& folder) {
 
 /// Shapes are enough where no weights are to be written: params.json and tokenizer.model tell them.
 Plan plan_base(const Options& options, const BaseOptions& how, Console& console) {
-  const bool tables_only =
-      options.side_files_only || (options.output.dry_run && !has_weights(options.input));
+  const bool tables_only = options.side_files_only || (options.output.dry_run && !has_weights(options.input));
   if (!tables_only || !std::filesystem::exists(std::filesystem::path(options.input) / "params.json")) {
     Plan plan = base_plan(Checkpoint::open(options.input), how);
     return options.side_files_only ? side_files_of(std::move(plan)) : plan;

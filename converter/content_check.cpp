@@ -8,6 +8,7 @@
 #include "converter/record_watch.h"
 #include "format/error.h"
 #include "format/json.h"
+#include "format/little_endian.h"
 #include "format/safetensors.h"
 #include "format/sentencepiece_model.h"
 #include "format/zip_archive.h"
@@ -77,6 +78,18 @@ void check_beginning(std::string_view name, const SourcePtr& content) {
 void check_content(std::string_view name, const SourcePtr& content) {
   check_beginning(name, content);
   if (kind_of(name) == Kind::torch) check_records(content);
+}
+
+void check_end(std::string_view name, const SourcePtr& content) {
+  constexpr std::uint64_t end_record = 22;  // torch.save puts no comment behind it
+  if (kind_of(name) != Kind::torch) return;
+  if (content->size() < end_record ||
+      LittleEndian(content->ByteSource::read(content->size() - end_record, 4)).u32(0) != 0x06054b50) {
+    throw Error(ErrorKind::input, "the weights do not end as a file of torch.save does")
+        .file(content->name())
+        .at(content->size())
+        .expected("an end record, PK\\5\\6, 22 bytes before the end");
+  }
 }
 
 bool has_records(std::string_view name) { return kind_of(name) == Kind::torch; }

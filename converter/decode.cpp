@@ -15,6 +15,7 @@
 #include "converter/xor_codec.h"
 #include "format/checked.h"
 #include "format/error.h"
+#include "format/zip_archive.h"
 #include "verify/provenance.h"
 
 namespace galatea {
@@ -101,10 +102,11 @@ Folder payload_folder(const fs::path& path, const DecodeBase& base, std::vector<
   throw Error(ErrorKind::input, "payload and base have no file name in common")
       .file(path)
       .expected("files named as in " + base.path().string())
-      .remedy(base.brought() ? "check that payload and base are of one model; --max-shard-size cuts the base "
-                               "into other shards"
-                             : "check that payload and base are the right folders, and that the base is cut into "
-                               "as many shards");
+      .remedy(base.brought()
+                  ? "check that payload and base are of one model; --max-shard-size cuts the base "
+                    "into other shards"
+                  : "check that payload and base are the right folders, and that the base is cut into "
+                    "as many shards");
 }
 
 bool is_weight_name(const std::string& name) {
@@ -226,7 +228,7 @@ class Decoding {
     const std::size_t piece_bytes = std::size_t{made ? 1024U : 256U} << 10U;
     DecodedFile file{name, plain, key, xor_source(plain, key, piece_bytes), made};
     const std::string repaired = repair(file);
-    if (repaired.empty()) explain_failure(file, [&] { check_beginning(name, file.decoded); });
+    if (repaired.empty()) explain_failure(file, [&] { check_before_work(file, compression); });
     out_.files.push_back({name, false, compression, file.decoded->size(), repaired});
     out_.plan.files.push_back(layout(file));
   }
@@ -244,6 +246,18 @@ class Decoding {
                          (repaired->confirmed ? ", which gives the published content"
                                               : " (no digest was given to confirm it)"));
     return repaired->how;
+  }
+
+  /// As much as can be told without reading the whole file: its tables where their place is known, else its
+  /// first bytes.
+  static void check_before_work(const DecodedFile& file, Compression compression) {
+    check_beginning(file.name, file.decoded);
+    if (!has_records(file.name)) return;
+    if (file.base_is_costly) {
+      if (compression == Compression::none) check_end(file.name, file.decoded);
+    } else if (compression == Compression::none) {
+      (void)ZipArchive::open(file.decoded);
+    }
   }
 
   FileLayout layout(DecodedFile file) const {
@@ -268,8 +282,8 @@ class Decoding {
     if (const ReleaseFile* expected = find_file(options_.expected, file.name)) {
       const ReleaseFile* of_base = find_file(options_.expected_base, file.name);
       layout.accept = [file, entry = *expected,
-                       base_entry = of_base != nullptr ? std::optional(*of_base) : std::nullopt](
-                          const WrittenFile& finished) {
+                       base_entry = of_base != nullptr ? std::optional(*of_base)
+                                                       : std::nullopt](const WrittenFile& finished) {
         require_published(file, finished, entry, base_entry ? &*base_entry : nullptr);
       };
     }
@@ -313,7 +327,8 @@ XorPlan plan_encode(const fs::path& finetuned_path, const fs::path& base_path, C
   const Folder finetuned = list_folder(finetuned_path, "the folder of fine-tuned weights");
   out.base = DecodeBase::open(base_path, {}, {});
   if (out.base->brought()) {
-    throw Error(ErrorKind::input, "payloads are made from a converted base, and this is a " + out.base->kind())
+    throw Error(ErrorKind::input,
+                "payloads are made from a converted base, and this is a " + out.base->kind())
         .file(base_path)
         .remedy("convert it first: galatea base " + base_path.string() + " BASE_FOLDER");
   }

@@ -76,7 +76,11 @@ std::string why_not_as_it_is(const fs::path& folder, const std::set<std::string>
   }
   const bool has_weights = std::any_of(names.begin(), names.end(), is_weights);
   if (wanted.empty() || !has_weights || !names.contains("config.json")) return {};
+  const bool of_a_model = std::any_of(wanted.begin(), wanted.end(), [](const std::string& name) {
+    return name.starts_with("pytorch_model") || name.starts_with("model");
+  });
   if (common.empty()) {
+    if (!of_a_model) return {};
     const bool bin = std::any_of(names.begin(), names.end(), is_bin);
     return bin ? "cut into other shards" : "its weights are safetensors";
   }
@@ -84,7 +88,8 @@ std::string why_not_as_it_is(const fs::path& folder, const std::set<std::string>
     if (!is_bin(name)) continue;
     const auto generation = generation_of(folder / name);
     if (!generation || *generation == TorchGeneration::torch_1_6) continue;
-    if (!payload_fits(payload.at(name), folder / name)) return "saved by " + std::string(to_string(*generation));
+    if (!payload_fits(payload.at(name), folder / name))
+      return "saved by " + std::string(to_string(*generation));
   }
   return {};
 }
@@ -101,7 +106,8 @@ std::string recognise(const fs::path& folder, const std::set<std::string>& names
   if (sizes.empty()) return {};
   if (names.contains("config.json")) {
     try {
-      const std::string known = recognise_base(Checkpoint::open(folder).config(), sizes, options.max_shard_bytes);
+      const std::string known =
+          recognise_base(Checkpoint::open(folder).config(), sizes, options.max_shard_bytes);
       if (!known.empty()) return known;
     } catch (const Error&) {
       // A damaged base is told of when it is used.

@@ -24,8 +24,8 @@
 namespace galatea {
 
 struct DecodeBaseOptions {
-  BaseOptions wanted;           ///< what a base that is made on the fly is to be
-  bool always_bring = false;    ///< even a folder that could be taken as it is
+  BaseOptions wanted;         ///< what a base that is made on the fly is to be
+  bool always_bring = false;  ///< even a folder that could be taken as it is
 };
 
 class DecodeBase {

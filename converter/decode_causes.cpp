@@ -95,7 +95,8 @@ std::string first_failing_tensor(const DecodedFile& file) {
     for (const Tensor& tensor : base.all_tensors()) {
       const auto& records = base.archive().records();
       const auto record = std::find_if(records.begin(), records.end(), [&](const ZipRecord& candidate) {
-        return tensor.offset >= candidate.data_offset && tensor.offset - candidate.data_offset < candidate.size;
+        return tensor.offset >= candidate.data_offset &&
+               tensor.offset - candidate.data_offset < candidate.size;
       });
       if (record == records.end()) continue;
       const std::uint64_t header = record->header_offset;
@@ -193,9 +194,10 @@ DecodeCause find_cause(const DecodedFile& file) {
   }
   if (is_weights(file.name)) {
     if (file.base_is_costly) {
-      return {"payload and base do not belong together: the payload was made from weights of another container "
-              "or model",
-              "check that they are of one release; --profile chooses the generation"};
+      return {
+          "payload and base do not belong together: the payload was made from weights of another container "
+          "or model",
+          "check that they are of one release; --profile chooses the generation"};
     }
     if (auto cause = container_cause(file)) return *std::move(cause);
     if (auto cause = damage_of_base(file)) return *std::move(cause);

@@ -158,13 +158,11 @@ void bind_decode(CLI::App& app, Action& chosen) {
       ->type_name("SIZE")
       ->capture_default_str();
   command->footer(
-      "The base is a Hugging Face folder, taken as it is; or Meta's folder, safetensors or a\n"
-      "folder of a newer torch, which are brought on the fly into what the payload was made\n"
-      "from, without a copy. --profile and its like choose that, and bring any base into it.\n\n" +
-      profile_command::profile_table() +
-      "\nA file is kept only when its content is what its name says and its digest,\n"
-      "where one is given, is the published one. Only digests tell a base with other\n"
-      "weights of the same shapes.\n\n"
+      "The base is a Hugging Face folder, or another form (Meta's, safetensors,\n"
+      "newer torch) that is brought on the fly into the generation of --profile, whose\n"
+      "names galatea base --help explains.\n"
+      "A file is kept only when its content is what its name says and its digest, where\n"
+      "one is given, the published one. Only digests tell a base with other weights.\n\n"
       "Example:\n"
       "  galatea decode --payload xor_encoded_files --base llama-13b-hf \\\n"
       "      --out metharme-13b --release metharme-13b");

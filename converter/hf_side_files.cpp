@@ -27,7 +27,7 @@ const std::array<HfGeneration, 6>& generations() {
 }
 
 constexpr std::array<std::string_view, 15> versions_of_2023 = {
-    "4.28.0.dev0", "4.29.0.dev0", "4.28.1", "4.29.1", "4.29.2",      "4.30.0.dev0", "4.28.0",     "4.29.0",
+    "4.28.0.dev0", "4.29.0.dev0", "4.28.1", "4.29.1", "4.29.2",      "4.30.0.dev0", "4.28.0", "4.29.0",
     "4.30.0",      "4.30.1",      "4.30.2", "4.27.4", "4.27.0.dev0", "4.31.0.dev0", "4.31.0"};
 
 std::string text_of(const ordered_json& document) {

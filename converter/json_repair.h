@@ -17,9 +17,9 @@
 namespace galatea {
 
 struct JsonRepair {
-  SourcePtr base;         ///< the bytes to XOR with
-  SourcePtr decoded;      ///< what comes out
-  std::string how;        ///< "the base's file stamped 4.28.1 in place of 4.30.2"
+  SourcePtr base;          ///< the bytes to XOR with
+  SourcePtr decoded;       ///< what comes out
+  std::string how;         ///< "the base's file stamped 4.28.1 in place of 4.30.2"
   bool confirmed = false;  ///< by a published digest
 };
 

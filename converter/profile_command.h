@@ -56,11 +56,11 @@ inline void add_options(CLI::App& command, Profile& profile) {
       ->type_name("VERSION");
   command
       .add_option("--inv-freq", profile.inv_freq,
-                  "Bytes of a number of the rotary buffers, in place of the profile's")
+                  "Bytes a number of the rotary buffers, in place of the profile's")
       ->check(CLI::IsMember({"2", "4"}));
   command
       .add_option("--torch-container", profile.torch_container,
-                  "Container as this version of torch writes it (1.13, 2.1, 2.7), in place of the profile's")
+                  "Container of this torch (1.13, 2.1, 2.7), in place of the profile's")
       ->type_name("VERSION");
 }
 

@@ -27,8 +27,8 @@ std::uint32_t crc_of_range(const ByteSource& source, std::uint64_t begin, std::u
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min(cell_bytes, end - begin)));
   std::uint32_t crc = 0;
   while (begin < end) {
-    const auto part =
-        std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), end - begin)));
+    const auto part = std::span(buffer).first(
+        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), end - begin)));
     source.read(begin, part);
     crc = crc32_of(part, crc);
     begin += part.size();
@@ -76,7 +76,8 @@ class RecordWatch::Source final : public ByteSource {
       const std::uint64_t next = std::min(end, (begin / cell_bytes + 1) * cell_bytes);
       const auto index = static_cast<std::size_t>(begin / cell_bytes);
       const std::uint64_t cell = next - begin == cell_bytes ? cells_[index].load() : 0;
-      const std::uint32_t crc = cell != 0 ? static_cast<std::uint32_t>(cell) : crc_of_range(finished, begin, next);
+      const std::uint32_t crc =
+          cell != 0 ? static_cast<std::uint32_t>(cell) : crc_of_range(finished, begin, next);
       whole = crc32_joined(whole, crc, next - begin);
       begin = next;
     }

@@ -66,7 +66,8 @@ inline std::optional<std::uintmax_t> free_bytes(std::filesystem::path folder) {
   std::error_code failure;
   if (folder.empty()) return std::nullopt;
   folder = std::filesystem::absolute(folder, failure);
-  while (!std::filesystem::exists(folder, failure) && folder.has_relative_path()) folder = folder.parent_path();
+  while (!std::filesystem::exists(folder, failure) && folder.has_relative_path())
+    folder = folder.parent_path();
   const auto space = std::filesystem::space(folder, failure);
   return failure ? std::nullopt : std::optional(space.available);
 }

@@ -24,8 +24,7 @@ std::pair<std::uint64_t, std::uint64_t> CrcStretches::gap(std::uint64_t size) co
 }
 
 CrcStretches::Place CrcStretches::join(Place first, Place second) {
-  first->second.crc =
-      crc32_joined(first->second.crc, second->second.crc, second->second.end - second->first);
+  first->second.crc = crc32_joined(first->second.crc, second->second.crc, second->second.end - second->first);
   first->second.end = second->second.end;
   stretches_.erase(second);
   return first;
