@@ -46,6 +46,7 @@ class ForwardPass {
         length_(length),
         threads_(options.threads > 0 ? options.threads : omp_get_max_threads()),
         isa_(options.isa),
+        precision_(options.precision),
         progress_(options.progress != nullptr ? *options.progress : silent_progress()),
         rotary_(config_, length),
         hidden_(count_ * config_.hidden_size),
@@ -80,7 +81,7 @@ class ForwardPass {
                     inputs.data() + i * config_.hidden_size);
       }
       logits.resize(here * vocab);
-      matmul(*model_.output, inputs.data(), here, logits.data(), threads_, isa_);
+      matmul(*model_.output, inputs.data(), here, logits.data(), threads_, isa_, precision_);
 #pragma omp parallel for schedule(static) num_threads(threads_)
       for (std::size_t i = 0; i < here; ++i) {
         const std::uint64_t t = wanted[begin + i];
@@ -132,7 +133,7 @@ class ForwardPass {
 
   std::vector<float> product(const Rows& weight, const std::vector<float>& in) const {
     std::vector<float> out(count_ * weight.rows());
-    matmul(weight, in.data(), count_, out.data(), threads_, isa_);
+    matmul(weight, in.data(), count_, out.data(), threads_, isa_, precision_);
     return out;
   }
 
@@ -235,6 +236,7 @@ class ForwardPass {
   std::uint64_t count_, length_;
   int threads_;
   Isa isa_;
+  Precision precision_;
   Progress& progress_;
   RotaryTable rotary_;
   std::vector<float> hidden_, normed_;

@@ -7,6 +7,7 @@
 #include <exception>
 #include <vector>
 
+#include "eval/matmul_amx.h"
 #include "eval/matmul_kernel.h"
 
 namespace galatea {
@@ -28,10 +29,39 @@ constexpr std::uint64_t kTokenBlock = 64;
 
 }  // namespace
 
-void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa) {
+std::string_view to_string(Precision precision) {
+  switch (precision) {
+    case Precision::f32:
+      return "f32";
+    case Precision::exact:
+      return "exact";
+    case Precision::fast:
+      return "fast";
+  }
+  return "?";
+}
+
+Precision precision_on(Isa isa, Precision precision) {
+#if defined(GALATEA_X86)
+  if (isa >= Isa::amx) return precision;
+#endif
+  (void)isa;
+  (void)precision;
+  return Precision::f32;
+}
+
+void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa,
+            Precision precision) {
+  if (weight.rows() == 0 || tokens == 0) return;
+#if defined(GALATEA_X86)
+  if (precision_on(isa, precision) != Precision::f32) {
+    return kernel::matmul_amx(weight, in, tokens, out, threads, precision == Precision::exact ? 2 : 1);
+  }
+#else
+  (void)precision;
+#endif
   const std::uint64_t rows = weight.rows();
   const std::uint64_t cols = weight.cols();
-  if (rows == 0 || tokens == 0) return;
   const kernel::TileFunction tile = tile_for(isa);
   const auto team = static_cast<std::uint64_t>(std::max(threads, 1));
   // At least four tiles a thread where there are rows enough, so that a slow one does not hold up the rest.
