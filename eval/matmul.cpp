@@ -84,8 +84,8 @@ void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* ou
       try {
         weight.read_f32(first, count, std::span(tile_values, static_cast<std::size_t>(count * cols)));
         for (std::uint64_t t = 0; t < tokens; t += kTokenBlock) {
-          tile(in + t * cols, std::min(kTokenBlock, tokens - t), tile_values, count, cols,
-               out + t * rows + first, rows);
+          tile({in + t * cols, cols, std::min(kTokenBlock, tokens - t), tile_values, cols, count, cols,
+                out + t * rows + first, rows});
         }
       } catch (...) {
 #pragma omp critical(galatea_matmul_failure)
@@ -97,9 +97,6 @@ void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* ou
   if (failure) std::rethrow_exception(failure);
 }
 
-void dot_rows(const float* in, const float* values, std::uint64_t rows, std::uint64_t cols, float* out,
-              Isa isa) {
-  tile_for(isa)(in, 1, values, rows, cols, out, rows);
-}
+void multiply(const kernel::Operands& operands, Isa isa) { tile_for(isa)(operands); }
 
 }  // namespace galatea

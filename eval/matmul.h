@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "eval/matmul_kernel.h"
 #include "format/isa.h"
 #include "format/rows.h"
 
@@ -34,8 +35,7 @@ Precision precision_on(Isa isa, Precision precision);
 void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa,
             Precision precision = Precision::f32);
 
-/// out[r] = the product of `in` [cols] with row r of `rows` x cols values in memory, in the same fixed order.
-void dot_rows(const float* in, const float* values, std::uint64_t rows, std::uint64_t cols, float* out,
-              Isa isa);
+/// A product of matrices in memory, in the same fixed order, on the calling thread.
+void multiply(const kernel::Operands& operands, Isa isa);
 
 }  // namespace galatea

@@ -53,7 +53,7 @@ TEST(Matmul, TheStatedOrderOnEveryPathForAnyShapeAndThreads) {
                                  << "x" << cols;
       }
       std::vector<float> row(rows, NAN);
-      dot_rows(in.data(), weight.data(), rows, cols, row.data(), isa);
+      multiply({in.data(), cols, 1, weight.data(), cols, rows, cols, row.data(), rows}, isa);
       EXPECT_EQ(row,
                 std::vector<float>(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(rows)));
     }
