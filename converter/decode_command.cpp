@@ -4,6 +4,7 @@
 #include "converter/output_command.h"
 #include "converter/profile_command.h"
 #include "converter/xor_command.h"
+#include "format/amount.h"
 #include "verify/compare.h"
 #include "verify/provenance.h"
 #include "verify/report.h"
@@ -77,9 +78,10 @@ std::vector<HashKind> kinds_for(const Options& options, const std::optional<Publ
 void announce(const XorPlan& plan, const Options& options, Console& console) {
   console.progress().note(plan.base->summary());
   for (const std::string& note : plan.notes) console.progress().note(note);
-  std::string line = "to write: " + std::to_string(plan.files.size()) + " files, " +
-                     std::to_string(plan.plan.size()) + " bytes";
-  if (const auto free = free_bytes(options.out)) line += ", of " + std::to_string(*free) + " bytes free";
+  std::string line = std::to_string(plan.files.size()) + " files, " +
+                     amount(static_cast<double>(plan.plan.size()), "B") + " to write";
+  if (const auto free = free_bytes(options.out))
+    line += ", " + amount(static_cast<double>(*free), "B") + " free";
   console.progress().note(line);
 }
 

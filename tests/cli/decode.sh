@@ -32,7 +32,7 @@ diff -r -x galatea.json from_meta out
 json /options/base_made_as/kind /options/base_made_as/brought_into/torch <from_meta/galatea.json
 galatea --json decode --payload $mini/payload --base $mini/meta --profile 4.28 --inv-freq 4 --torch-container 1.13 \
   --max-shard-size 1500KB --dry-run 2>notes | json /base/kind /base/brought_on_the_fly /bytes /files/0/size
-sed 's/, of [0-9]* bytes free//' notes
+sed 's/, [0-9.]* [kMGT]*B free//' notes
 # Another version stamp than the payload's: the small files are repaired, for their digests are known.
 galatea --quiet decode --payload $mini/payload --base $mini/meta --transformers 4.31.0 --max-shard-size 1500KB \
   --out repaired --release $mini/release.json --json | json /check/passed /files/3/repaired /files/4/repaired
