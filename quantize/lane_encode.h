@@ -8,6 +8,9 @@
 //   Q6_K        19 scales a group of 16, weights x^2         19 scales, weights q alone
 //   Q4_0, Q5_0  (quantize/block_encode.h)                    19 scales a block
 //   Q4_1, Q5_1  (quantize/block_encode.h)                    37 lines a block
+//   IQ4_NL, _XS 16 scales a group of 32, weights x^2         the same
+//   TQ1_0, _2_0 the largest magnitude                        -
+//   MXFP4       the power of two below it, over 4            -
 //
 // s2 is the mean square of the block (twice that for Q3_K to Q5_K; of the whole row for blocks of 32).
 // Bit-identical to ggml's quantize_q*(src, dst, rows, cols, weights) of 2026, which without importance are its
@@ -29,6 +32,9 @@ using EncodeRows = void (*)(const float* in, std::byte* out, std::uint64_t rows,
 
 struct LaneEncoders {
   EncodeRows q2_k, q3_k, q4_k, q5_k, q6_k;
+  EncodeRows q4_0, q4_1, q5_0, q5_1;  ///< importance must be there
+  EncodeRows iq4_nl, iq4_xs;
+  EncodeRows tq1_0, tq2_0, mxfp4;  ///< importance is ignored
 };
 
 /// Those compiled for `isa`, which the processor must have; the next lower ones where there are none.
