@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <random>
 #include <string>
 #include <vector>
@@ -124,6 +125,29 @@ void expect_same_blocks(const std::string& expected, const std::string& got, std
 std::string describe(const Row& row, int kind, Isa isa, bool weighted) {
   return std::string(type_info(row.type).name) + ", kind " + std::to_string(kind) + ", " +
          std::string(to_string(isa)) + (weighted ? ", with importance" : "");
+}
+
+std::vector<float> stored_floats(const std::string& name) {
+  const std::string bytes = test::read_bytes(test::test_data("quantize/" + name));
+  std::vector<float> values(bytes.size() / 4);
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+TEST(LaneEncode, gives_the_bytes_of_ggml_on_every_path) {
+  const std::vector<float> values = stored_floats("weights.f32");
+  const std::vector<float> weights = stored_floats("importance.f32");
+  for (const Row& row : rows) {
+    for (const bool weighted : {false, true}) {
+      const std::string name = std::string("quantize/") + row.name + (weighted ? ".weighted.bin" : ".rows.bin");
+      if (!std::filesystem::exists(test::test_data(name))) continue;
+      const std::string expected = test::read_bytes(test::test_data(name));
+      for (const Isa isa : available_isas()) {
+        expect_same_blocks(expected, encode(row, isa, values, weights.size(), weighted ? weights.data() : nullptr),
+                           type_info(row.type).block_bytes, describe(row, -1, isa, weighted));
+      }
+    }
+  }
 }
 
 TEST(LaneEncode, GgmlLibrary_agrees_over_millions_of_blocks) {
