@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "format/error.h"
+#include "format/lfs_pointer.h"
 
 namespace galatea {
 namespace {
@@ -16,7 +17,8 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t small_file = std::uint64_t{16} << 20U;
 
 HashKind strongest(const Digests& digests) { return digests.rbegin()->first; }
-static_assert(HashKind::md5 < HashKind::sha1 && HashKind::sha1 < HashKind::sha256);
+static_assert(HashKind::md5 < HashKind::sha1 && HashKind::sha1 < HashKind::sha256 &&
+              HashKind::sha256 < HashKind::sha512);
 
 /// Every digest that both have is the same, and there is one.
 bool same_content(const Digests& wanted, const Digests& found) {
@@ -78,6 +80,14 @@ void judge(const ReleaseFile& file, std::string_view bytes, FileCheck& check) {
     if (!same_content(file.variants[i].digests, check.digests)) continue;
     check.status = i == 0 ? FileStatus::ok : FileStatus::alternate;
     check.detail = file.variants[i].note;
+    if (i == 0 && file.size && *file.size != check.size) {
+      check.status = FileStatus::mismatch;
+      check.detail =
+          "the digest is right, and the size listed beside it is another: " + std::to_string(*file.size) +
+          " bytes";
+      check.expected = expectation(file);
+      check.failed = true;
+    }
     return;
   }
   if (const KnownBad* bad = find_known_bad(file.name, check.size, check.digests, file.known_bad)) {
@@ -110,9 +120,12 @@ FileCheck missing_file(const ReleaseFile& file) {
 
 std::vector<HashKind> kinds_of(const ReleaseFile& file, std::uint64_t size, bool every_digest) {
   // A small file costs nothing, and more digests tell more about what it is.
-  if (size <= small_file) return {HashKind::md5, HashKind::sha1, HashKind::sha256};
-  if (!every_digest) return kinds_needed(file);
   std::set<HashKind> kinds;
+  if (size <= small_file) {
+    kinds = {HashKind::md5, HashKind::sha1, HashKind::sha256};
+  } else if (!every_digest) {
+    return kinds_needed(file);
+  }
   for (const ReleaseVariant& variant : file.variants) {
     for (const auto& [kind, digest] : variant.digests) kinds.insert(kind);
   }
@@ -274,7 +287,10 @@ ReleaseFiles release_files(const Manifest& manifest) {
       files.back().name = entry.name;
       files.back().variants.emplace_back();
     }
-    files[place->second].variants.front().digests[entry.kind] = entry.digest;
+    ReleaseFile& file = files[place->second];
+    file.variants.front().digests[entry.kind] = entry.digest;
+    if (entry.size) file.size = entry.size;
+    file.optional = entry.optional;
   }
   return files;
 }
@@ -341,7 +357,12 @@ std::string explain_damage(std::string_view bytes, const ReleaseFile& file) {
                        [&](const ReleaseVariant& variant) { return same_content(variant.digests, digests); });
   };
   if (bytes.starts_with("version https://git-lfs.github.com/spec/v1\n") && bytes.size() < 1024) {
-    return "this is a Git LFS pointer, not the file itself: fetch it with \"git lfs pull\"";
+    const auto pointer = parse_lfs_pointer(bytes);
+    const bool right = pointer && std::any_of(file.variants.begin(), file.variants.end(), [&](const auto& v) {
+                         return same_content(v.digests, {{HashKind::sha256, pointer->sha256}});
+                       });
+    return std::string("this is a Git LFS pointer") + (right ? " to the right file" : "") +
+           ", not the file itself: fetch it with \"git lfs pull\"";
   }
   std::string unix_text;
   for (std::size_t i = 0; i < bytes.size(); ++i) {

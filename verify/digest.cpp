@@ -1,13 +1,10 @@
 #include "verify/digest.h"
 
-#include <omp.h>
-
 #include <algorithm>
-#include <exception>
-#include <numeric>
 
 #include "format/checked.h"
 #include "format/error.h"
+#include "verify/parallel.h"
 
 namespace galatea {
 
@@ -19,6 +16,8 @@ std::optional<HashKind> hash_kind_of_length(std::size_t hex_digits) {
       return HashKind::sha1;
     case 64:
       return HashKind::sha256;
+    case 128:
+      return HashKind::sha512;
     default:
       return std::nullopt;
   }
@@ -38,6 +37,7 @@ std::optional<HashKind> find_hash_kind(std::string_view name) {
   if (plain == "md5") return HashKind::md5;
   if (plain == "sha1") return HashKind::sha1;
   if (plain == "sha256" || plain == "sha2256") return HashKind::sha256;
+  if (plain == "sha512" || plain == "sha2512") return HashKind::sha512;
   return std::nullopt;
 }
 
@@ -73,28 +73,12 @@ std::vector<Digests> digest_files(std::span<const DigestRequest> requests, Progr
     sizes.push_back(open_file(request.path)->size());
     if (!request.kinds.empty()) total = checked_add(total, sizes.back(), "total size");
   }
-  std::vector<std::size_t> order(requests.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return sizes[a] > sizes[b]; });
-
   std::vector<Digests> digests(requests.size());
-  std::vector<std::exception_ptr> failures(requests.size());
-  const auto count = static_cast<std::int64_t>(requests.size());
   progress.begin("reading", total, "B");
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads > 0 ? threads : omp_get_max_threads())
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::size_t request = order[static_cast<std::size_t>(i)];
-    try {
-      digests[request] = digest_source(*open_file(requests[request].path), requests[request].kinds, progress);
-    } catch (...) {
-      failures[request] = std::current_exception();
-    }
-  }
+  for_each_largest_first(sizes, threads, [&](std::size_t i) {
+    digests[i] = digest_source(*open_file(requests[i].path), requests[i].kinds, progress);
+  });
   progress.end();
-  for (const std::exception_ptr& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
   return digests;
 }
 

@@ -20,7 +20,7 @@ namespace galatea {
 /// Digests of the same bytes, lower-case hex.
 using Digests = std::map<HashKind, std::string>;
 
-/// The algorithm whose digests have so many hex digits: 32 MD5, 40 SHA-1, 64 SHA-256.
+/// The algorithm whose digests have so many hex digits: 32 MD5, 40 SHA-1, 64 SHA-256, 128 SHA-512.
 std::optional<HashKind> hash_kind_of_length(std::size_t hex_digits);
 
 /// By name as tools spell it, in any case, with or without hyphens: "SHA256", "sha-1", "md5", "SHA2-256".

@@ -47,6 +47,13 @@ TEST(Digest, StandardVectors) {
             "57edf4a22be3c955ac49da2e2107b67a");
 }
 
+TEST(Digest, Sha512OfAbc) {
+  const std::array kinds = {HashKind::sha512};
+  EXPECT_EQ(digest_source(*memory_source(std::string_view("abc"), "memory"), kinds).at(HashKind::sha512),
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+            "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
+}
+
 TEST(Digest, MillionOfA) {
   const Digests digests = digests_of(std::string(1'000'000, 'a'));
   EXPECT_EQ(digests.at(HashKind::md5), "7707d6ae4e027c70eea2a935c2296f21");
@@ -114,7 +121,9 @@ TEST(Digest, AlgorithmsByLengthAndName) {
   EXPECT_FALSE(hash_kind_of_length(8));
   EXPECT_EQ(find_hash_kind("SHA-256"), HashKind::sha256);
   EXPECT_EQ(find_hash_kind("sha1"), HashKind::sha1);
-  EXPECT_FALSE(find_hash_kind("SHA512"));
+  EXPECT_EQ(find_hash_kind("SHA512"), HashKind::sha512);
+  EXPECT_EQ(hash_kind_of_length(128), HashKind::sha512);
+  EXPECT_FALSE(find_hash_kind("SHA384"));
   EXPECT_FALSE(is_hex(""));
   EXPECT_FALSE(is_hex("0g"));
   EXPECT_TRUE(is_hex("0aF"));
