@@ -1,7 +1,6 @@
 #include "format/plan.h"
 
 #include <omp.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "format/checked.h"
+#include "format/crc32.h"
 #include "format/output_file.h"
 
 namespace galatea {
@@ -55,11 +55,6 @@ std::vector<Chunk> cut_into_chunks(const FileLayout& layout, std::uint64_t chunk
 bool needs_crcs(const FileLayout& layout) {
   return std::any_of(layout.segments.begin(), layout.segments.end(),
                      [](const Segment& segment) { return std::holds_alternative<CrcSegment>(segment); });
-}
-
-std::uint32_t crc_of(std::span<const std::byte> bytes) {
-  return static_cast<std::uint32_t>(
-      crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
 }
 
 /// Produces every chunk of a layout. `place` gets pieces in any order and from any thread, `in_order` the
@@ -133,13 +128,13 @@ class Producer {
       error.tensor(tensor.name);
       throw;
     }
-    return with_crcs_ ? crc_of(out) : 0;
+    return with_crcs_ ? crc32_of(out) : 0;
   }
 
   void finish_in_order(const Chunk& chunk, std::vector<std::byte>& buffer, std::uint32_t crc) {
     if (const auto* segment = std::get_if<TensorSegment>(chunk.segment); segment != nullptr && with_crcs_) {
       std::uint32_t& whole = crcs_[segment->tensor];
-      whole = static_cast<std::uint32_t>(crc32_combine(whole, crc, static_cast<z_off_t>(chunk.size)));
+      whole = crc32_joined(whole, crc, chunk.size);
     } else if (const auto* late = std::get_if<CrcSegment>(chunk.segment)) {
       buffer = late->make(crcs_);
       if (buffer.size() != chunk.size) {
