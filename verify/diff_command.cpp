@@ -56,8 +56,8 @@ void bind_diff(CLI::App& app, Action& chosen) {
       ->default_str("20");
   command->add_flag("--all", options->text.all, "Show every tensor, those that are the same too");
   command->footer(
-      "Names, rotary order and shards are normalised; types may differ, quantized values\n"
-      "are decoded. Exit code 1 when tensors are missing, have other shapes, or differ\n"
+      "Names, rotary order and shards are normalised; types may differ; quantized\n"
+      "values are decoded. Exit code 1 when tensors are missing, have other shapes, or differ\n"
       "beyond the tolerance, or the configurations describe different models.\n\n"
       "Example:\n  galatea diff metharme-13b metharme-13b-q5_1.gguf --tolerance 0.05 --relative");
   command->callback(

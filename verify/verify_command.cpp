@@ -2,15 +2,14 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 
-#include "format/checkpoint.h"
 #include "format/error.h"
 #include "verify/commands.h"
 #include "verify/pointer_manifest.h"
 #include "verify/recognise.h"
 #include "verify/report.h"
+#include "verify/structure.h"
 #include "verify/verify_command.h"
 
 namespace galatea {
@@ -88,25 +87,29 @@ bool is_weight_file(const std::string& name) {
   return false;
 }
 
-struct Structure {
-  std::string kind;
-  std::size_t tensors = 0;
-  std::uint64_t bytes = 0;
-};
-
-/// Opens what has weights, which throws when it is damaged.
-std::optional<Structure> check_structure(const VerifyOptions& options, const Recognition& recognition) {
-  bool weights = false;
-  bool has_pointer = false;
+/// What has weights, unless Git LFS pointers stand in its place.
+bool has_weights(const Recognition& recognition) {
+  bool weights = false, pointer = false;
   for (const FileCheck& file : recognition.files) {
     weights = weights || is_weight_file(file.name);
-    has_pointer = has_pointer || file.pointer;
+    pointer = pointer || file.pointer;
   }
-  if (!weights || has_pointer) return std::nullopt;
-  const Checkpoint checkpoint = Checkpoint::open(options.path);
-  Structure structure{std::string(to_string(checkpoint.kind())), checkpoint.tensors().size(), 0};
-  for (const Tensor& tensor : checkpoint.tensors()) structure.bytes += tensor.bytes();
-  return structure;
+  return weights && !pointer;
+}
+
+StructureReport structure_of(const VerifyOptions& options, Console& console) {
+  StructureOptions how;
+  how.progress = &console.progress();
+  return check_structure(options.path, how);
+}
+
+int verify_structure(const VerifyOptions& options, Console& console) {
+  const StructureReport report = structure_of(options, console);
+  console.print(structure_text(report));
+  nlohmann::json document = structure_json(report);
+  document["path"] = options.path;
+  console.print_json(document);
+  return verify_exit_code(report.sound());
 }
 
 std::string recognised_as(const Recognition& recognition) {
@@ -118,7 +121,6 @@ std::string recognised_as(const Recognition& recognition) {
 
 int verify_by_itself(const VerifyOptions& options, Console& console) {
   const Recognition recognition = recognise(options.path, console.progress());
-  const auto structure = check_structure(options, recognition);
   bool passed = true;
   for (const FileCheck& file : recognition.files) {
     const bool known = file.status != FileStatus::not_listed;
@@ -129,11 +131,11 @@ int verify_by_itself(const VerifyOptions& options, Console& console) {
   }
   console.print(recognised_as(recognition));
   nlohmann::json document = report_json({recognition.files});
-  if (structure) {
-    console.print("Structure: " + structure->kind + ", " + std::to_string(structure->tensors) + " tensors, " +
-                  std::to_string(structure->bytes) + " bytes of weights: readable");
-    document["structure"] = {
-        {"kind", structure->kind}, {"tensors", structure->tensors}, {"bytes", structure->bytes}};
+  if (has_weights(recognition)) {
+    const StructureReport structure = structure_of(options, console);
+    console.print(structure_text(structure));
+    document["structure"] = structure_json(structure);
+    passed = passed && structure.sound();
   }
   document["path"] = options.path;
   document["passed"] = passed;
@@ -163,19 +165,24 @@ void bind_verify(CLI::App& app, Action& chosen) {
   CLI::Option* tensors_of =
       command->add_option("--tensors-of", options->tensors_of,
                           "Compare tensors with this checkpoint, or with such a list of one");
-  const std::vector<CLI::Option*> modes = {manifest, release, digest, tensors, tensors_of};
+  CLI::Option* structure = command->add_flag(
+      "--structure", options->structure,
+      "Only whether it is sound in itself: tables, shards, zip CRC-32s, NaN and infinities; no digests");
+  const std::vector<CLI::Option*> modes = {manifest, release, digest, tensors, tensors_of, structure};
   for (std::size_t i = 0; i < modes.size(); ++i) {
     for (std::size_t j = i + 1; j < modes.size(); ++j) modes[i]->excludes(modes[j]);
   }
   command->add_option("--part", options->part, "Part of the release: files, base, meta, ... (default files)")
       ->needs(release);
   command->footer(
-      "Without a list, says what the files are and whether the weights can be read.\n"
-      "Exit code 1 when a file is missing or not as published, or a tensor differs.\n\n"
+      "Without an option, says what the files are and whether they are sound (--structure).\n"
+      "Exit code 1 when a file is missing, damaged or not as published, or a tensor\n"
+      "differs; 3 when it is no checkpoint at all.\n\n"
       "Example:\n  galatea verify metharme-13b --release metharme-13b\n"
       "  galatea verify model.gguf --tensors-of metharme-13b");
   command->callback([options, &chosen] {
     chosen = [options](Console& console) {
+      if (options->structure) return verify_structure(*options, console);
       if (options->tensors || !options->tensors_of.empty()) return verify_tensors(*options, console);
       const bool with_list =
           !options->manifest.empty() || !options->release.empty() || !options->digest.empty();
