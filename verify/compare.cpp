@@ -162,13 +162,14 @@ struct Present {
   fs::path path;
 };
 
-std::vector<FileCheck> check_present(const std::vector<Present>& present, const CheckOptions& options) {
+std::vector<FileCheck> check_present(const std::vector<Present>& present, const CheckOptions& options,
+                                     HashWork& work) {
   std::vector<DigestRequest> requests;
   for (const Present& item : present) {
     requests.push_back({item.path, kinds_of(*item.file, fs::file_size(item.path), options.every_digest)});
   }
   Progress& progress = options.progress != nullptr ? *options.progress : silent_progress();
-  std::vector<Digests> digests = digest_files(requests, progress, options.threads);
+  std::vector<Digests> digests = digest_files(requests, progress, options.threads, &work);
   std::vector<FileCheck> out;
   for (std::size_t i = 0; i < present.size(); ++i) {
     const SourcePtr source = open_file(present[i].path);
@@ -195,8 +196,8 @@ CheckReport check_folder(const fs::path& folder, const ReleaseFiles& list, const
       others.emplace(file.name, missing_file(file));
     }
   }
-  std::vector<FileCheck> found = check_present(present, options);
   CheckReport report;
+  std::vector<FileCheck> found = check_present(present, options, report.work);
   std::size_t next = 0;
   for (const ReleaseFile& file : list) {
     const auto other = others.find(file.name);
@@ -212,7 +213,7 @@ CheckReport check_single(const fs::path& path, const ReleaseFiles& list, const C
   for (const ReleaseFile& file : list) {
     if (file.name != name && !file.name.ends_with("/" + name)) continue;
     CheckReport report;
-    report.files = check_present({{&file, path}}, options);
+    report.files = check_present({{&file, path}}, options, report.work);
     return report;
   }
   ReleaseFile any;
@@ -226,14 +227,15 @@ CheckReport check_single(const fs::path& path, const ReleaseFiles& list, const C
   FileCheck check;
   check.name = name;
   check.size = fs::file_size(path);
-  check.digests = digest_files(requests, progress, options.threads).front();
+  HashWork work;
+  check.digests = digest_files(requests, progress, options.threads, &work).front();
   check.found = found_digest(any, check.digests);
   for (const ReleaseFile& file : list) {
     for (const ReleaseVariant& variant : file.variants) {
       if (!same_content(variant.digests, check.digests)) continue;
       check.status = &variant == &file.variants.front() ? FileStatus::ok : FileStatus::alternate;
       check.detail = "listed as " + file.name;
-      return {{check}};
+      return {{check}, work};
     }
   }
   check.status = FileStatus::not_listed;
@@ -241,7 +243,7 @@ CheckReport check_single(const fs::path& path, const ReleaseFiles& list, const C
   check.detail = "the list has neither this name nor this content";
   if (const std::string place = published_elsewhere(check.digests); !place.empty())
     check.detail += "; " + place;
-  return {{check}};
+  return {{check}, work};
 }
 
 }  // namespace

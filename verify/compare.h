@@ -42,6 +42,7 @@ struct FileCheck {
 
 struct CheckReport {
   std::vector<FileCheck> files;  ///< in the order of the list, extras last
+  HashWork work{};               ///< of reading them; none when the digests were taken while writing
   std::size_t count(FileStatus status) const;
   /// No file failed, and at least one was compared and is right.
   bool passed() const;

@@ -57,8 +57,8 @@ void bind_diff(CLI::App& app, Action& chosen) {
   command->add_flag("--all", options->text.all, "Show every tensor, those that are the same too");
   command->footer(
       "Names, rotary order and shards are normalised; types may differ; quantized\n"
-      "values are decoded. Exit code 1 when tensors are missing, have other shapes, or differ\n"
-      "beyond the tolerance, or the configurations describe different models.\n\n"
+      "values are decoded. Exit code 1 when tensors are missing, have other shapes,\n"
+      "or differ beyond the tolerance, or the configurations describe other models.\n\n"
       "Example:\n  galatea diff metharme-13b metharme-13b-q5_1.gguf --tolerance 0.05 --relative");
   command->callback(
       [options, &chosen] { chosen = [options](Console& console) { return diff(*options, console); }; });

@@ -14,6 +14,7 @@
 #include "format/hash.h"
 #include "format/progress.h"
 #include "format/source.h"
+#include "verify/hash_work.h"
 
 namespace galatea {
 
@@ -31,7 +32,7 @@ bool is_hex(std::string_view text);
 /// ASCII letters in lower case.
 std::string lower_case(std::string_view text);
 
-/// The digests of all bytes of `source`, in one pass with one buffer of 1 MiB; calls progress.advance only.
+/// The digests of all bytes of `source`, in one pass with two buffers of 1 MiB; calls progress.advance only.
 Digests digest_source(const ByteSource& source, std::span<const HashKind> kinds,
                       Progress& progress = silent_progress());
 
@@ -41,8 +42,11 @@ struct DigestRequest {
 };
 
 /// The digests of each file, in the order of the requests. Files are read by `threads` threads (0: as many as
-/// OpenMP would take), the largest first. Throws the error of the first request that fails.
+/// OpenMP would take), each by one, the largest first; where large files are left over that would leave threads
+/// idle, those come last and are hashed by several: one for each algorithm and one that reads ahead. Throws the
+/// error of the first request that fails. `work`, if given, tells how long it took and why.
 std::vector<Digests> digest_files(std::span<const DigestRequest> requests,
-                                  Progress& progress = silent_progress(), int threads = 0);
+                                  Progress& progress = silent_progress(), int threads = 0,
+                                  HashWork* work = nullptr);
 
 }  // namespace galatea

@@ -69,8 +69,8 @@ Recognition recognise(const fs::path& path, Progress& progress, int threads) {
   std::vector<DigestRequest> requests;
   for (const fs::path& file : files_to_read(path))
     requests.push_back({file, {HashKind::md5, HashKind::sha256}});
-  std::vector<Digests> digests = digest_files(requests, progress, threads);
   Recognition out;
+  std::vector<Digests> digests = digest_files(requests, progress, threads, &out.work);
   std::map<std::string, std::size_t> matches;
   for (std::size_t i = 0; i < requests.size(); ++i) {
     out.files.push_back(look_up(requests[i].path, std::move(digests[i]), matches));

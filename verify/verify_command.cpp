@@ -51,6 +51,11 @@ ReleaseFiles digest_as_list(const VerifyOptions& options) {
   return {file};
 }
 
+/// Which resource was the limit, where that took long enough to matter.
+void tell(const HashWork& work, Console& console) {
+  if (work.seconds >= 1) console.progress().note(hash_work_text(work));
+}
+
 int verify_against_list(const VerifyOptions& options, Console& console) {
   CheckOptions check;
   check.progress = &console.progress();
@@ -73,6 +78,7 @@ int verify_against_list(const VerifyOptions& options, Console& console) {
   const CheckReport report = check_files(options.path, list, check);
   console.print(options.path + " against " + title);
   console.print(report_text(report));
+  tell(report.work, console);
   nlohmann::json document = report_json(report);
   document["path"] = options.path;
   document["against"] = title;
@@ -130,7 +136,8 @@ int verify_by_itself(const VerifyOptions& options, Console& console) {
     passed = passed && !file.failed;
   }
   console.print(recognised_as(recognition));
-  nlohmann::json document = report_json({recognition.files});
+  tell(recognition.work, console);
+  nlohmann::json document = report_json({recognition.files, recognition.work});
   if (has_weights(recognition)) {
     const StructureReport structure = structure_of(options, console);
     console.print(structure_text(structure));
@@ -175,7 +182,7 @@ void bind_verify(CLI::App& app, Action& chosen) {
   command->add_option("--part", options->part, "Part of the release: files, base, meta, ... (default files)")
       ->needs(release);
   command->footer(
-      "Without an option, says what the files are and whether they are sound (--structure).\n"
+      "Without an option, says what the files are and checks their --structure.\n"
       "Exit code 1 when a file is missing, damaged or not as published, or a tensor\n"
       "differs; 3 when it is no checkpoint at all.\n\n"
       "Example:\n  galatea verify metharme-13b --release metharme-13b\n"
