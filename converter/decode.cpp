@@ -50,8 +50,7 @@ Folder list_folder(const fs::path& path, const char* what) {
 
 /// Files that people put beside the payload and that are no part of it.
 bool is_paper(const std::string& name) {
-  for (const char* ending :
-       {".md", ".py", ".chk", ".md5", ".sha1", ".sha256", "SUMS", "SUMS.txt"}) {
+  for (const char* ending : {".md", ".py", ".chk", ".md5", ".sha1", ".sha256", "SUMS", "SUMS.txt"}) {
     if (name.ends_with(ending)) return true;
   }
   return name.starts_with('.') || name.starts_with("LICENSE");

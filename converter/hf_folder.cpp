@@ -148,6 +148,7 @@ std::vector<FileLayout> hf_weight_files(std::vector<Tensor> tensors, HfContainer
   std::vector<WeightShard> shards = shard_weights(std::move(tensors), container, max_shard_bytes);
   const std::string index = shard_index_text(index_of(shards));
   std::vector<FileLayout> files;
+  files.reserve(shards.size() + 1);
   for (WeightShard& shard : shards) {
     files.push_back(container == HfContainer::bin
                         ? torch_zip_layout(shard.file, std::move(shard.tensors))

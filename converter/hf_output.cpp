@@ -93,7 +93,7 @@ void make_side_files(const Checkpoint& source, const LlamaConfig& config, DType 
     try {
       write_tokenizer_files(sentencepiece_from_gguf(*source.gguf()), out);
     } catch (const Error& error) {
-      out.notes.push_back("no tokenizer was written: " + error.problem());
+      out.notes.emplace_back("no tokenizer was written: " + error.problem());
     }
   } else {
     out.notes.push_back("no tokenizer was written: there is none with the weights");

@@ -63,18 +63,19 @@ Journal::Journal(fs::path path) : path_(std::move(path)), steps_(std::make_uniqu
 
 Journal::~Journal() = default;
 
-const json* Journal::find(std::string_view step, std::string_view wanted) const {
+const json* Journal::find(std::string_view step, std::string_view fingerprint) const {
   const auto entry = steps_->find(std::string(step));
   if (entry == steps_->end() || !entry->is_object()) return nullptr;
-  if (entry->value("fingerprint", json()) != json(std::string(wanted)) || !entry->contains("result"))
+  if (entry->value("fingerprint", json()) != json(std::string(fingerprint)) || !entry->contains("result"))
     return nullptr;
   return still_there(entry->value("outputs", json())) ? &entry->at("result") : nullptr;
 }
 
-void Journal::record(std::string_view step, std::string_view of, json result,
+void Journal::record(std::string_view step, std::string_view fingerprint, json result,
                      const std::vector<fs::path>& outputs) {
-  (*steps_)[std::string(step)] = {
-      {"fingerprint", std::string(of)}, {"result", std::move(result)}, {"outputs", states_of(outputs)}};
+  (*steps_)[std::string(step)] = {{"fingerprint", std::string(fingerprint)},
+                                  {"result", std::move(result)},
+                                  {"outputs", states_of(outputs)}};
   WriteOptions options;
   options.overwrite = true;
   options.digests.clear();

@@ -95,7 +95,7 @@ json Road::step(const std::string& name, const json& settings, const std::vector
 
 fs::path Road::base() {
   if (Checkpoint::open(options_.base).kind() != CheckpointKind::meta) return options_.base;
-  const fs::path folder = fs::path(options_.out) / "base";
+  fs::path folder = fs::path(options_.out) / "base";
   const json settings = {{"profile", options_.profile},
                          {"max_shard_size", options_.max_shard_size},
                          {"release", options_.release}};
@@ -126,7 +126,7 @@ fs::path Road::base() {
 }
 
 fs::path Road::decode(const fs::path& base) {
-  const fs::path folder = fs::path(options_.out) / "model";
+  fs::path folder = fs::path(options_.out) / "model";
   const json settings = {{"release", options_.release}};
   const json result =
       step("decode the payload", settings, with_release({options_.payload, base}), {folder}, [&] {
@@ -235,7 +235,7 @@ Scored Road::quantize(const fs::path& model, const std::string& type) {
 
 fs::path Road::corpus_file(std::string_view stream) const {
   if (options_.corpora.empty()) return {};
-  const fs::path exact = fs::path(options_.corpora) / corpus_kind(stream).file;
+  fs::path exact = fs::path(options_.corpora) / corpus_kind(stream).file;
   if (fs::is_regular_file(exact)) return exact;
   if (!stream.starts_with("c4") || !fs::is_directory(options_.corpora)) return {};
   std::set<fs::path> shards;

@@ -123,8 +123,10 @@ Checkpoint open_meta_folder(const fs::path& folder) {
   }
   const std::vector<fs::path> files = shard_files(folder);
   std::vector<std::vector<Tensor>> shards;
+  shards.reserve(files.size());
   for (const fs::path& file : files) shards.push_back(TorchFile::open(open_file(file)).tensors());
   std::vector<Tensor> tensors;
+  tensors.reserve(shards[0].size());
   for (std::size_t i = 0; i < shards[0].size(); ++i) tensors.push_back(joined(shards, files, i, config));
   builder.add(std::move(tensors), files.front());
   builder.set_files(files);

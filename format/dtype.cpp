@@ -9,6 +9,9 @@
 #include <string>
 
 #include "format/block_decode.h"
+#include "format/block_decode_iq.h"
+#include "format/block_decode_k.h"
+#include "format/block_decode_small.h"
 #include "format/checked.h"
 #include "format/float_convert.h"
 
@@ -143,6 +146,23 @@ constexpr std::array table{
     TypeInfo{DType::q5_0, "Q5_0", 32, 22, 6, "", "", false, decode_q5_0, nullptr},
     TypeInfo{DType::q5_1, "Q5_1", 32, 24, 7, "", "", false, decode_q5_1, nullptr},
     TypeInfo{DType::q8_0, "Q8_0", 32, 34, 8, "", "", false, decode_q8_0, nullptr},
+    TypeInfo{DType::q2_k, "Q2_K", 256, 84, 10, "", "", false, decode_q2_k, nullptr},
+    TypeInfo{DType::q3_k, "Q3_K", 256, 110, 11, "", "", false, decode_q3_k, nullptr},
+    TypeInfo{DType::q4_k, "Q4_K", 256, 144, 12, "", "", false, decode_q4_k, nullptr},
+    TypeInfo{DType::q5_k, "Q5_K", 256, 176, 13, "", "", false, decode_q5_k, nullptr},
+    TypeInfo{DType::q6_k, "Q6_K", 256, 210, 14, "", "", false, decode_q6_k, nullptr},
+    TypeInfo{DType::iq2_xxs, "IQ2_XXS", 256, 66, 16, "", "", false, decode_iq2_xxs, nullptr},
+    TypeInfo{DType::iq2_xs, "IQ2_XS", 256, 74, 17, "", "", false, decode_iq2_xs, nullptr},
+    TypeInfo{DType::iq2_s, "IQ2_S", 256, 82, 22, "", "", false, decode_iq2_s, nullptr},
+    TypeInfo{DType::iq3_xxs, "IQ3_XXS", 256, 98, 18, "", "", false, decode_iq3_xxs, nullptr},
+    TypeInfo{DType::iq3_s, "IQ3_S", 256, 110, 21, "", "", false, decode_iq3_s, nullptr},
+    TypeInfo{DType::iq1_s, "IQ1_S", 256, 50, 19, "", "", false, decode_iq1_s, nullptr},
+    TypeInfo{DType::iq1_m, "IQ1_M", 256, 56, 29, "", "", false, decode_iq1_m, nullptr},
+    TypeInfo{DType::iq4_nl, "IQ4_NL", 32, 18, 20, "", "", false, decode_iq4_nl, nullptr},
+    TypeInfo{DType::iq4_xs, "IQ4_XS", 256, 136, 23, "", "", false, decode_iq4_xs, nullptr},
+    TypeInfo{DType::tq1_0, "TQ1_0", 256, 54, 34, "", "", false, decode_tq1_0, nullptr},
+    TypeInfo{DType::tq2_0, "TQ2_0", 256, 66, 35, "", "", false, decode_tq2_0, nullptr},
+    TypeInfo{DType::mxfp4, "MXFP4", 32, 17, 39, "", "", false, decode_mxfp4, nullptr},
 };
 
 constexpr bool table_is_in_order() {
@@ -250,30 +270,13 @@ std::string_view describe_foreign_gguf_id(std::uint32_t id) {
       {4, "Q4_2 (removed from ggml)"},
       {5, "Q4_3 (removed from ggml)"},
       {9, "Q8_1"},
-      {10, "Q2_K"},
-      {11, "Q3_K"},
-      {12, "Q4_K"},
-      {13, "Q5_K"},
-      {14, "Q6_K"},
       {15, "Q8_K"},
-      {16, "IQ2_XXS"},
-      {17, "IQ2_XS"},
-      {18, "IQ3_XXS"},
-      {19, "IQ1_S"},
-      {20, "IQ4_NL"},
-      {21, "IQ3_S"},
-      {22, "IQ2_S"},
-      {23, "IQ4_XS"},
-      {29, "IQ1_M"},
       {31, "Q4_0_4_4 (removed from ggml)"},
       {32, "Q4_0_4_8 (removed from ggml)"},
       {33, "Q4_0_8_8 (removed from ggml)"},
-      {34, "TQ1_0"},
-      {35, "TQ2_0"},
       {36, "IQ4_NL_4_4 (removed from ggml)"},
       {37, "IQ4_NL_4_8 (removed from ggml)"},
       {38, "IQ4_NL_8_8 (removed from ggml)"},
-      {39, "MXFP4"},
       {40, "NVFP4"},
       {41, "Q1_0"},
       {42, "Q2_0"},

@@ -307,12 +307,16 @@ class Reader {
     const std::optional<DType> type = find_type_by_gguf_id(id);
     if (!type) {
       const std::string_view known = describe_foreign_gguf_id(id);
-      throw Error(ErrorKind::input, "a tensor has a type that galatea does not read")
-          .file(source_->name())
+      Error error(ErrorKind::input, "a tensor has a type that galatea does not read");
+      error.file(source_->name())
           .tensor(info.name)
           .at(cursor_.position() - 4)
           .found(known.empty() ? "ggml type " + std::to_string(id)
                                : std::string(known) + ", ggml type " + std::to_string(id));
+      if (known.find("ik_llama.cpp") != std::string_view::npos) {
+        error.remedy("only ik_llama.cpp reads it; start from a file of llama.cpp's types");
+      }
+      throw error;
     }
     info.type = *type;
     info.offset = cursor_.number<std::uint64_t>();

@@ -1,7 +1,5 @@
 #include "format/layout_source.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -9,17 +7,13 @@
 #include <utility>
 #include <vector>
 
+#include "format/crc32.h"
 #include "format/error.h"
 
 namespace galatea {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::uint32_t crc_of(std::span<const std::byte> bytes) {
-  return static_cast<std::uint32_t>(
-      crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
-}
 
 /// CRC-32s of stretches of one tensor; neighbours grow together until one stretch is the whole.
 class KnownStretches {
@@ -56,8 +50,7 @@ class KnownStretches {
   using Place = std::map<std::uint64_t, Stretch>::iterator;
   Place join(Place first, Place second) {
     const std::uint64_t length = second->second.end - second->first;
-    first->second.crc = static_cast<std::uint32_t>(
-        crc32_combine(first->second.crc, second->second.crc, static_cast<z_off_t>(length)));
+    first->second.crc = crc32_joined(first->second.crc, second->second.crc, length);
     first->second.end = second->second.end;
     stretches_.erase(second);
     return first;
@@ -140,7 +133,7 @@ class LayoutSource final : public ByteSource {
       out = out.subspan(here);
     }
     if (!with_crcs_) return;
-    const std::uint32_t crc = crc_of(whole);
+    const std::uint32_t crc = crc32_of(whole);
     const std::lock_guard lock(mutex_);
     known_[tensor].add(begin, begin + whole.size(), crc);
   }

@@ -161,11 +161,11 @@ LlamaConfig config_from_meta(const json& params) {
   config.head_dim = config.hidden_size / config.heads;
   const std::uint64_t multiple_of = count_field(params, "multiple_of", 256);
   if (multiple_of == 0) refuse("multiple_of", "a whole number above 0", params.at("multiple_of"));
-  const auto two_thirds = static_cast<double>(checked_mul(config.hidden_size, 8, "feed-forward size") / 3);
+  const std::uint64_t two_thirds = checked_mul(config.hidden_size, 8, "feed-forward size") / 3;
   const double factor = number_field(params, "ffn_dim_multiplier", 1.0);
   if (!(factor > 0 && factor < 1000))
     refuse("ffn_dim_multiplier", "a number above 0", params.at("ffn_dim_multiplier"));
-  const double feed_forward = std::floor(factor * two_thirds);
+  const double feed_forward = std::floor(factor * static_cast<double>(two_thirds));
   if (!(feed_forward < 0x1p32)) refuse("dim", "a hidden size that a model can have", params.at("dim"));
   config.intermediate_size = align_up(static_cast<std::uint64_t>(feed_forward), multiple_of);
   return config;

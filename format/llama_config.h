@@ -32,7 +32,7 @@ struct LlamaConfig {
 
 /// From Hugging Face's config.json. Unknown architectures, activation functions and rope scalings are
 /// refused by name (Error input), so that no model is scored or converted as what it is not.
-LlamaConfig config_from_hf(const nlohmann::json& config);
+LlamaConfig config_from_hf(const nlohmann::json& object);
 
 /// From Meta's params.json. The feed-forward size follows the rule of the original: 2/3 of 4*dim, times
 /// ffn_dim_multiplier, rounded up to multiple_of. A vocab_size of -1 (Meta's way to say "ask the tokenizer")

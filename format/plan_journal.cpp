@@ -1,7 +1,6 @@
 #include "format/plan_journal.h"
 
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -9,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "format/crc32.h"
 #include "format/error.h"
 #include "format/little_endian.h"
 #include "format/source.h"
@@ -25,11 +25,6 @@ constexpr std::size_t shortest_digest = 32;  // MD5 in hex
 constexpr std::uint32_t most_files = 100'000;
 
 enum class Kind : std::uint8_t { plan = 1, from = 2, mark = 3, whole = 4 };
-
-std::uint32_t crc_on(std::uint32_t before, std::span<const std::byte> bytes) {
-  return static_cast<std::uint32_t>(
-      crc32_z(before, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
-}
 
 /// Fields one after another; asking for more than is there makes it bad for good.
 class Fields {
@@ -166,7 +161,7 @@ JournalContent read_journal(std::span<const std::byte> bytes) {
     const std::size_t length = numbers.u32(0);
     if (length > bytes.size() - at - record_head) break;
     const auto body = bytes.subspan(at + record_head, length);
-    const std::uint32_t crc = crc_on(content.crc, body);
+    const std::uint32_t crc = crc32_of(body, content.crc);
     if (crc != numbers.u32(4) || !read_record(body, content, at == head.size())) break;
     at += record_head + length;
     content.crc = crc;
@@ -222,7 +217,7 @@ void PlanJournal::whole(std::size_t file, JournalWhole whole) {
 }
 
 void PlanJournal::append(std::vector<std::byte> body) {
-  const std::uint32_t crc = crc_on(content_.crc, body);
+  const std::uint32_t crc = crc32_of(body, content_.crc);
   std::vector<std::byte> record;
   append_little_endian(record, body.size(), 4);
   append_little_endian(record, crc, 4);

@@ -1,11 +1,11 @@
 #include "format/plan_producer.h"
 
 #include <omp.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "format/crc32.h"
 #include "format/error.h"
 
 namespace galatea {
@@ -14,11 +14,6 @@ namespace {
 bool needs_crcs(const FileLayout& layout) {
   return std::any_of(layout.segments.begin(), layout.segments.end(),
                      [](const Segment& segment) { return std::holds_alternative<CrcSegment>(segment); });
-}
-
-std::uint32_t crc_of(std::span<const std::byte> bytes) {
-  return static_cast<std::uint32_t>(
-      crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
 }
 
 std::span<const std::byte> bytes_of(const PlanChunk& chunk, const std::vector<std::byte>& buffer) {
@@ -136,14 +131,14 @@ std::uint32_t PlanProducer::produce(const PlanChunk& chunk, std::vector<std::byt
     }
     place_(chunk.offset, out);
   }
-  return with_crcs_ && segment != nullptr ? crc_of(out) : 0;
+  return with_crcs_ && segment != nullptr ? crc32_of(out) : 0;
 }
 
 void PlanProducer::finish_in_order(const PlanChunk& chunk, std::vector<std::byte>& buffer,
                                    std::uint32_t crc) {
   if (const auto* segment = std::get_if<TensorSegment>(chunk.segment); segment != nullptr && with_crcs_) {
     std::uint32_t& whole = crcs_[segment->tensor];
-    whole = static_cast<std::uint32_t>(crc32_combine(whole, crc, static_cast<z_off_t>(chunk.size)));
+    whole = crc32_joined(whole, crc, chunk.size);
   }
   if (recalled(chunk)) {
     if (in_order_) in_order_(chunk.offset, std::span(buffer).first(static_cast<std::size_t>(chunk.size)));

@@ -220,8 +220,8 @@ class TorchReader {
   void find_generation() {
     const bool version_2_1 = out_.archive_.find(out_.folder_ + "/byteorder") != nullptr ||
                              out_.archive_.find(out_.folder_ + "/.data/serialization_id") != nullptr;
-    const bool version_2_6 = out_.archive_.find(out_.folder_ + "/.format_version") != nullptr;
-    out_.generation_ = version_2_6   ? TorchGeneration::torch_2_6
+    const bool version_2_7 = out_.archive_.find(out_.folder_ + "/.format_version") != nullptr;
+    out_.generation_ = version_2_7   ? TorchGeneration::torch_2_7
                        : version_2_1 ? TorchGeneration::torch_2_1
                                      : TorchGeneration::torch_1_6;
     if (const std::string order = small_record("byteorder"); !order.empty() && order != "little") {
@@ -314,9 +314,9 @@ class TorchReader {
 std::string_view to_string(TorchGeneration generation) {
   switch (generation) {
     case TorchGeneration::torch_2_1:
-      return "torch 2.1 to 2.5";
-    case TorchGeneration::torch_2_6:
-      return "torch 2.6 or later";
+      return "torch 2.1 to 2.6";
+    case TorchGeneration::torch_2_7:
+      return "torch 2.7 or later";
     case TorchGeneration::torch_1_6:
       break;
   }

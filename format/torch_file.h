@@ -5,7 +5,7 @@
 //                              torch._utils._rebuild_tensor_v2 on storages, named by
 //                              ('storage', torch.HalfStorage, KEY, 'cpu', ELEMENTS)
 //   NAME/byteorder             "little"                                 since torch 2.1
-//   NAME/.format_version, NAME/.storage_alignment                       since torch 2.6
+//   NAME/.format_version, NAME/.storage_alignment                       since torch 2.7
 //   NAME/data/KEY              the bytes of a storage, KEY = 0, 1, 2 ...
 //   NAME/version               "3\n"
 //   NAME/.data/serialization_id                                         since torch 2.1
@@ -31,7 +31,7 @@
 namespace galatea {
 
 /// By what is in the archive; torch from the first to before the next one.
-enum class TorchGeneration { torch_1_6, torch_2_1, torch_2_6 };
+enum class TorchGeneration { torch_1_6, torch_2_1, torch_2_7 };
 /// "torch 1.6 to 2.0".
 std::string_view to_string(TorchGeneration generation);
 

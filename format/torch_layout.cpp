@@ -85,6 +85,19 @@ std::vector<std::byte> bytes_of(std::string_view text) {
   return {bytes.begin(), bytes.end()};
 }
 
+using Storages = std::map<std::string, Tensor>;
+
+std::vector<const Storages::value_type*> in_file_order(const Storages& storages, TorchGeneration generation) {
+  std::vector<const Storages::value_type*> order;
+  for (const auto& entry : storages) order.push_back(&entry);
+  if (generation == TorchGeneration::torch_2_7) {
+    // Keys are numbers without leading zeros, and in order of text already.
+    std::stable_sort(order.begin(), order.end(),
+                     [](const auto* a, const auto* b) { return a->first.size() < b->first.size(); });
+  }
+  return order;
+}
+
 }  // namespace
 
 FileLayout torch_zip_layout(std::string name, std::vector<Tensor> tensors,
@@ -106,16 +119,23 @@ FileLayout torch_zip_layout(std::string name, std::vector<Tensor> tensors,
     storages.emplace(key, std::move(tensor));
   }
   const std::string folder = options.folder.empty() ? default_folder(name) : options.folder;
-  return torch_tree_layout(std::move(name), builder.take(), storages, folder);
+  return torch_tree_layout(std::move(name), builder.take(), storages, folder, options.generation);
 }
 
 FileLayout torch_tree_layout(std::string name, const PickleTree& tree,
-                             const std::map<std::string, Tensor>& storages, const std::string& folder) {
+                             const std::map<std::string, Tensor>& storages, const std::string& folder,
+                             TorchGeneration generation) {
   TorchZipWriter writer(std::move(name));
   writer.add(folder + "/data.pkl", write_pickle(tree));
-  const std::string data = folder + "/data/";
-  for (const auto& [key, storage] : storages) writer.add(data + key, storage);
+  if (generation == TorchGeneration::torch_2_7) {
+    writer.add(folder + "/.format_version", bytes_of("1"));
+    writer.add(folder + "/.storage_alignment", bytes_of("64"));
+  }
+  if (generation != TorchGeneration::torch_1_6) writer.add(folder + "/byteorder", bytes_of("little"));
+  for (const auto* entry : in_file_order(storages, generation))
+    writer.add(folder + "/data/" + entry->first, entry->second);
   writer.add(folder + "/version", bytes_of("3\n"));
+  if (generation != TorchGeneration::torch_1_6) writer.add_serialization_id(folder);
   FileLayout layout = writer.finish();
   layout.check = [](const SourcePtr& finished) { (void)TorchFile::open(finished); };
   return layout;
@@ -130,7 +150,7 @@ FileLayout copy_torch_layout(std::string name, const TorchFile& file) {
     RowsPtr rows = stored_rows(file.archive().data(record), 0, DType::u8, record.size, 1);
     storages.emplace(info->storage, Tensor{record.name, {record.size}, std::move(rows), {}, 0});
   }
-  return torch_tree_layout(std::move(name), file.pickle(), storages, file.folder());
+  return torch_tree_layout(std::move(name), file.pickle(), storages, file.folder(), file.generation());
 }
 
 }  // namespace galatea

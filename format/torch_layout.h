@@ -1,7 +1,17 @@
-// Writing torch files byte for byte as torch.save of torch 1.13 on CPython does (1.6 to 2.0 are alike).
+// Writing torch files byte for byte as torch.save on CPython does.
 //
-//   record   NAME/data.pkl, then NAME/data/KEY with the keys in order of text (0, 1, 10, 100, 11 ...), then
-//            NAME/version = "3\n"; nothing is compressed
+//   record                              torch 1.6 to 2.0      2.1 to 2.6         since 2.7
+//   NAME/data.pkl                       x                     x                  x
+//   NAME/.format_version = "1"                                                   x
+//   NAME/.storage_alignment = "64"                                               x
+//   NAME/byteorder = "little"                                 x                  x
+//   NAME/data/KEY                       as text: 0, 1, 10,    as text            as numbers: 0, 1, 2 ...
+//                                       100, 11 ...
+//   NAME/version = "3\n"                x                     x                  x
+//   NAME/.data/serialization_id                               x                  x (torch_serialization_id.h)
+//
+// Nothing is compressed.
+//
 //   local    PK\3\4, versions, times, CRC-32 and sizes 0, flags 0x0808 (0x0800 for an empty record); extra:
 //            zip64 where needed, then "FB", u16 n, n times 'Z', so that the data start at a multiple of 64
 //   after    data descriptor of 16 bytes, or 24 when the record has a zip64 extra; none for an empty record
@@ -26,7 +36,8 @@ enum class TorchDict { plain, ordered };  ///< dict (what transformers saves), c
 struct TorchLayoutOptions {
   TorchDict dict = TorchDict::plain;
   /// Folder inside the archive; empty: the file's name without its last extension.
-  std::string folder;
+  std::string folder{};
+  TorchGeneration generation = TorchGeneration::torch_1_6;  ///< whose container
 };
 
 /// The file that torch.save({name: tensor, ...}) writes for contiguous tensors that share nothing, in the
@@ -37,10 +48,11 @@ FileLayout torch_zip_layout(std::string name, std::vector<Tensor> tensors,
 
 /// The same for any tree of values; `storages` are the values of each storage that the tree names, by key.
 FileLayout torch_tree_layout(std::string name, const PickleTree& tree,
-                             const std::map<std::string, Tensor>& storages, const std::string& folder);
+                             const std::map<std::string, Tensor>& storages, const std::string& folder,
+                             TorchGeneration generation = TorchGeneration::torch_1_6);
 
-/// A torch file written anew from what was read of it, under the same folder. What torch 1.6 to 2.0 wrote
-/// comes out byte for byte as it was.
+/// A torch file written anew from what was read of it, under the same folder and in the container of the same
+/// generation: byte for byte what torch wrote.
 FileLayout copy_torch_layout(std::string name, const TorchFile& file);
 
 }  // namespace galatea

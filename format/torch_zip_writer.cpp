@@ -1,12 +1,12 @@
 #include "format/torch_zip_writer.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "format/checked.h"
+#include "format/crc32.h"
 #include "format/little_endian.h"
+#include "format/torch_serialization_id.h"
 
 namespace galatea {
 namespace {
@@ -49,8 +49,7 @@ TorchZipWriter::TorchZipWriter(std::string file_name) { layout_.name = std::move
 
 void TorchZipWriter::add(std::string name, Bytes bytes) {
   Record record{std::move(name), 0, bytes.size(), 0, none};
-  record.crc = static_cast<std::uint32_t>(
-      crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
+  record.crc = crc32_of(bytes);
   begin(record);
   layout_.segments.emplace_back(LiteralSegment{std::move(bytes)});
   end(std::move(record));
@@ -61,6 +60,25 @@ void TorchZipWriter::add(std::string name, Tensor data) {
   layout_.tensors.push_back(std::move(data));
   begin(record);
   layout_.segments.emplace_back(TensorSegment{record.tensor});
+  end(std::move(record));
+}
+
+void TorchZipWriter::add_serialization_id(const std::string& folder) {
+  constexpr std::uint64_t digits = 40;
+  Record record{folder + "/.data/serialization_id", 0, digits, 0, none};
+  record.late = [records = records_, skipped = folder.size() + 1](std::span<const std::uint32_t> crcs) {
+    std::vector<std::string> names;
+    std::vector<std::uint32_t> of_records;
+    for (const Record& before : records) {
+      names.push_back(before.name.substr(skipped));
+      if (before.size > 0) of_records.push_back(crc_of(before, crcs));
+    }
+    Bytes out;
+    put_text(out, torch_serialization_id(names, of_records));
+    return out;
+  };
+  begin(record);
+  layout_.segments.emplace_back(CrcSegment{digits, record.late});
   end(std::move(record));
 }
 
@@ -103,6 +121,7 @@ void TorchZipWriter::end(Record record) {
 }
 
 std::uint32_t TorchZipWriter::crc_of(const Record& record, std::span<const std::uint32_t> crcs) {
+  if (record.late) return crc32_of(record.late(crcs));
   return record.tensor == none ? record.crc : crcs[record.tensor];
 }
 

@@ -1,13 +1,12 @@
 #include "format/zip_archive.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
 #include <utility>
 
+#include "format/crc32.h"
 #include "format/error.h"
 #include "format/little_endian.h"
 
@@ -307,12 +306,12 @@ SourcePtr ZipArchive::data(const ZipRecord& record) const {
 
 void ZipArchive::check_crc(const ZipRecord& record) const {
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(record.size, 1U << 20U)));
-  uLong crc = 0;
+  std::uint32_t crc = 0;
   for (std::uint64_t done = 0; done < record.size;) {
     const auto part = std::span(buffer).first(
         static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), record.size - done)));
     source_->read(record.data_offset + done, part);
-    crc = crc32_z(crc, reinterpret_cast<const unsigned char*>(part.data()), part.size());
+    crc = crc32_of(part, crc);
     done += part.size();
   }
   if (crc == record.crc) return;

@@ -6,7 +6,7 @@
 # As root it calls apt-get, as a user `sudo apt-get`; without sudo it names what is missing and fails.
 . "$(dirname "$0")/lib.sh"
 
-packages=(g++ make cmake libssl-dev zlib1g-dev libzstd-dev nlohmann-json3-dev libcli11-dev
+packages=(g++ make cmake libssl-dev zlib1g-dev libdeflate-dev libzstd-dev nlohmann-json3-dev libcli11-dev
           libsentencepiece-dev libgtest-dev)
 case ${1-} in
   '') ;;

@@ -91,6 +91,30 @@ def make_types(folder: Path) -> None:
             raw = np.concatenate([p.view(np.uint8) for p in parts], axis=1).reshape(4, -1)
         w.add_tensor(kind.name.lower(), raw, raw_dtype=kind)
         decoded.append(dequantize(raw, kind).astype(np.float32))
+    n = 2  # blocks of each of the types of 256, a row each
+    blocks = {
+        Q.Q2_K: [junk(n, 80), half(n), half(n)],
+        Q.Q3_K: [junk(n, 108), half(n)],
+        Q.Q4_K: [half(n), half(n), junk(n, 140)],
+        Q.Q5_K: [half(n), half(n), junk(n, 172)],
+        Q.Q6_K: [junk(n, 208), half(n)],
+        Q.IQ2_XXS: [half(n), junk(n, 64)],
+        Q.IQ2_XS: [half(n), junk(n, 72)],
+        Q.IQ2_S: [half(n), junk(n, 80)],
+        Q.IQ3_XXS: [half(n), junk(n, 96)],
+        Q.IQ3_S: [half(n), junk(n, 108)],
+        Q.IQ1_S: [half(n), junk(n, 48)],
+        Q.IQ1_M: [junk(n, 55), junk(n, 1) & 0xBF],  # that bit off: the scale in the last nibbles is finite
+        Q.IQ4_NL: [half(n), junk(n, 16)],
+        Q.IQ4_XS: [half(n), junk(n, 134)],
+        Q.TQ1_0: [junk(n, 52), half(n)],
+        Q.TQ2_0: [junk(n, 64), half(n)],
+        Q.MXFP4: [junk(n, 17)],
+    }
+    for kind, parts in blocks.items():
+        raw = np.concatenate([p.view(np.uint8) for p in parts], axis=1)
+        w.add_tensor(kind.name.lower(), raw, raw_dtype=kind)
+        decoded.append(dequantize(raw, kind).astype(np.float32))
     finish(w)
     np.concatenate([d.ravel() for d in decoded]).astype("<f4").tofile(folder / "types.f32")
 

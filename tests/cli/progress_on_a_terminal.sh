@@ -1,5 +1,6 @@
 # On a terminal progress is a bar that is taken off again; in a file it is plain lines; --quiet says nothing.
 command -v script >/dev/null || skip "no script(1) to make a terminal with"
+script -qec true /dev/null >/dev/null 2>&1 || skip "no pseudo-terminals here"
 decode="'$GALATEA' decode --payload data/miniature/payload --base data/miniature/base-hf"
 TERM=xterm script -qec "stty cols 60; $decode --out on-terminal >/dev/null" /dev/null >screen
 echo "-> exit $?"

@@ -13,6 +13,7 @@ Tensor tensor(const std::string& name, std::uint64_t elements) {
 
 std::vector<std::string> names(const std::vector<Tensor>& tensors) {
   std::vector<std::string> out;
+  out.reserve(tensors.size());
   for (const Tensor& t : tensors) out.push_back(t.name);
   return out;
 }

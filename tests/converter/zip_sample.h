@@ -30,7 +30,7 @@ inline std::string make_zip(const std::vector<std::pair<std::string, std::string
     put(fields, 0, 2);
     put(out, 0x04034b50, 4);
     put(out, 0, 2);
-    out += fields + name + data;
+    out.append(fields).append(name).append(data);
     put(directory, 0x02014b50, 4);
     put(directory, 0, 4);
     directory += fields;

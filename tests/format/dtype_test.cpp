@@ -244,8 +244,10 @@ TEST(Dtype, the_table_answers_by_every_name) {
   EXPECT_EQ(find_type_by_name("q4_0"), DType::q4_0);
   EXPECT_EQ(find_type_by_name("Q4_2"), std::nullopt);
   EXPECT_EQ(find_type_by_safetensors(""), std::nullopt);
-  EXPECT_EQ(find_type_by_gguf_id(12), std::nullopt);
-  EXPECT_EQ(describe_foreign_gguf_id(12), "Q4_K");
+  EXPECT_EQ(find_type_by_gguf_id(40), std::nullopt);
+  EXPECT_EQ(find_type_by_gguf_id(12), DType::q4_k);
+  EXPECT_EQ(describe_foreign_gguf_id(12), "");
+  EXPECT_EQ(describe_foreign_gguf_id(40), "NVFP4");
   EXPECT_EQ(describe_foreign_gguf_id(99), "");
   EXPECT_DOUBLE_EQ(type_info(DType::q4_0).bits_per_weight(), 4.5);
 }

@@ -97,7 +97,7 @@ TEST(Gguf, decodes_tensors_to_the_bits_of_gguf_py) {
     place += values.size() * 4;
   }
   EXPECT_EQ(place, expected.size());
-  EXPECT_EQ(file.tensors().size(), 13U);
+  EXPECT_EQ(file.tensors().size(), 30U);
 }
 
 TEST(Gguf, what_gguf_py_wrote_is_written_again_byte_for_byte) {
@@ -291,7 +291,9 @@ TEST(Gguf, damaged_tensor_tables_are_refused) {
   expect_refused(Bytes().start(3, 1, 0).tensor("t", {33}, 2, 0).data(64), "whole blocks");
   expect_refused(Bytes().start(3, 1, 0).tensor("t", {1ULL << 32U, 1ULL << 32U}, 0, 0).data(4), "64 bits");
   expect_refused(Bytes().start(3, 1, 0).tensor("t", {1ULL << 62U}, 0, 0).data(4), "64 bits");
-  expect_refused(Bytes().start(3, 1, 0).tensor("t", {1}, 12, 0).data(4), "Q4_K");
+  expect_refused(Bytes().start(3, 1, 0).tensor("t", {1}, 40, 0).data(4), "NVFP4");
+  expect_refused(Bytes().start(3, 1, 0).tensor("t", {1}, 139, 0).data(4), "IQ4_K (of ik_llama.cpp)");
+  expect_refused(Bytes().start(3, 1, 0).tensor("t", {1}, 139, 0).data(4), "only ik_llama.cpp reads it");
   expect_refused(Bytes().start(3, 1, 0).tensor("t", {1}, 99, 0).data(4), "ggml type 99");
   expect_refused(Bytes().start(3, 1, 0).tensor("t", {2}, 0, 0).data(4), "past the end");
   expect_refused(Bytes().start(3, 1, 0).tensor("t", {1}, 0, 64).data(4), "past the end");

@@ -1,6 +1,5 @@
 // What an interrupted plan leaves, and how the next run goes on: kill points are exceptions out of the rows.
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <atomic>
 #include <cstring>

@@ -160,6 +160,59 @@ INSTANTIATE_TEST_SUITE_P(Other, MiniatureFile,
                                          "miniature/meta/consolidated.01.pth",
                                          "miniature/adapter/adapter_model.bin"));
 
+INSTANTIATE_TEST_SUITE_P(
+    Generations, MiniatureFile,
+    testing::Values("torch_generations/state-1.13.pt", "torch_generations/many-1.13.pt",
+                    "torch_generations/buffer-1.13.pt", "torch_generations/state-2.1.pt",
+                    "torch_generations/many-2.1.pt", "torch_generations/buffer-2.1.pt",
+                    "torch_generations/state-2.6.pt", "torch_generations/many-2.6.pt",
+                    "torch_generations/buffer-2.6.pt", "torch_generations/state-2.7.pt",
+                    "torch_generations/many-2.7.pt", "torch_generations/buffer-2.7.pt"));
+
+struct Written {
+  const char* version;
+  TorchGeneration generation;
+};
+
+class Generations : public testing::TestWithParam<Written> {};
+
+// The tensors of the oldest file, saved in each container, are the files of the newer versions.
+TEST_P(Generations, TensorsAreWrittenAsThatTorchWroteThem) {
+  for (const std::string name : {"state", "many"}) {
+    const auto oldest = test_data("torch_generations/" + name + "-1.13.pt");
+    const std::string file = name + "-" + GetParam().version + ".pt";
+    const auto path = test_data("torch_generations/" + file);
+    TorchLayoutOptions options;
+    options.generation = GetParam().generation;
+    EXPECT_TRUE(bytes_of(torch_zip_layout(file, TorchFile::open(open_file(oldest)).tensors(), options)) ==
+                read_bytes(path))
+        << file;
+    EXPECT_EQ(TorchFile::open(open_file(path)).generation(), GetParam().generation);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Torch, Generations,
+                         testing::Values(Written{"1.13", TorchGeneration::torch_1_6},
+                                         Written{"2.1", TorchGeneration::torch_2_1},
+                                         Written{"2.6", TorchGeneration::torch_2_1},
+                                         Written{"2.7", TorchGeneration::torch_2_7}),
+                         [](const auto& instance) {
+                           return std::string(instance.param.version).replace(1, 1, "_");
+                         });
+
+// Sizes of real files: what the records byteorder and .data/serialization_id add.
+TEST(Torch21, ShardSizesOfLlama7b) {
+  const std::vector<Tensor> all = llama(32, 4096, 11008);
+  TorchLayoutOptions options;
+  options.generation = TorchGeneration::torch_2_1;
+  EXPECT_EQ(
+      torch_zip_layout("pytorch_model-00001-of-00002.bin", {all.begin(), all.begin() + 241}, options).size(),
+      9'976'635'045U);
+  EXPECT_EQ(
+      torch_zip_layout("pytorch_model-00002-of-00002.bin", {all.begin() + 241, all.end()}, options).size(),
+      3'500'316'014U);
+}
+
 TEST(TorchLayout, AnOrderedDictReadsBack) {
   const Tensor tensor{"w", {2}, memory_rows(std::vector<float>{1, 2}, 2, 1), {}, 0};
   TorchLayoutOptions options;
@@ -216,8 +269,8 @@ TEST(TorchFile, TellsTheGeneration) {
             TorchGeneration::torch_2_1);
   EXPECT_EQ(with_records({{"x/.format_version", "1"}, {"x/byteorder", "little"}, {"x/version", "3\n"}})
                 .generation(),
-            TorchGeneration::torch_2_6);
-  EXPECT_EQ(to_string(TorchGeneration::torch_2_1), "torch 2.1 to 2.5");
+            TorchGeneration::torch_2_7);
+  EXPECT_EQ(to_string(TorchGeneration::torch_2_1), "torch 2.1 to 2.6");
 }
 
 TEST(TorchFile, RefusesOtherArchives) {
