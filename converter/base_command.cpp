@@ -25,7 +25,8 @@ int base(const Options& options, Console& console) {
   BaseOptions how;
   how.generation = &find_hf_generation(options.profile);
   how.max_shard_bytes = parse_shard_bytes(options.output.max_shard_size);
-  const Plan plan = base_plan(Checkpoint::open(options.input), how);
+  const Checkpoint source = Checkpoint::open(options.input);
+  const Plan plan = base_plan(source, how);
   nlohmann::json document = {{"input", options.input},
                              {"output", options.output.path},
                              {"profile", how.generation->name},
@@ -36,13 +37,15 @@ int base(const Options& options, Console& console) {
     console.print_json(document);
     return 0;
   }
-  const std::vector<WrittenFile> written = write(plan, false, options.output, console);
   const nlohmann::json settings = {{"profile", options.profile},
                                    {"max_shard_size", options.output.max_shard_size}};
+  Job job("base " + settings.dump(), inputs_of(source), {options.output.path});
+  const std::vector<WrittenFile> written = write(plan, false, options.output, job, console);
   write_provenance({"base", "", {options.input}, written}, settings, options.output.path);
   print_written(written, console);
   document["files"] = written_json(written);
   console.print_json(document);
+  job.finish();
   return 0;
 }
 

@@ -87,6 +87,11 @@ void Job::finish() {
   journals_.clear();
 }
 
+fs::path journal_path(const fs::path& output) {
+  if (fs::is_directory(output)) return output / ".galatea.journal";
+  return folder_of(output) / ("." + output.filename().string() + ".journal");
+}
+
 void Job::adopt(std::shared_ptr<PlanJournal> journal) { journals_.push_back(std::move(journal)); }
 
 }  // namespace galatea

@@ -48,4 +48,7 @@ class Job {
   std::vector<std::shared_ptr<PlanJournal>> journals_;
 };
 
+/// Where write_plan keeps the journal of a folder, and write_file that of a file.
+std::filesystem::path journal_path(const std::filesystem::path& output);
+
 }  // namespace galatea

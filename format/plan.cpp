@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "format/checked.h"
+#include "format/job.h"
 #include "format/output_file.h"
 #include "format/plan_producer.h"
 #include "format/plan_writer.h"
@@ -16,8 +17,6 @@ namespace galatea {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* folder_journal = ".galatea.journal";
 
 /// Names of the engine's own files.
 bool is_working_name(const std::string& name) {
@@ -107,7 +106,7 @@ std::vector<WrittenFile> write_plan(const Plan& plan, const fs::path& folder, co
     paths.push_back(folder / file.name);
   }
   make_folder(folder);
-  PlanWriter writer(plan.files, std::move(paths), folder / folder_journal, options);
+  PlanWriter writer(plan.files, std::move(paths), journal_path(folder), options);
   require_free_space(folder, writer.bytes_to_allocate());
   const ProgressScope scope(options, "writing " + folder.string(), writer.bytes_to_do());
   return writer.run();
@@ -123,7 +122,7 @@ WrittenFile write_file(FileLayout layout, const fs::path& path, const WriteOptio
         .file(folder)
         .remedy("make it first");
   }
-  PlanWriter writer(std::span(&layout, 1), {path}, folder / ("." + layout.name + ".journal"), options);
+  PlanWriter writer(std::span(&layout, 1), {path}, journal_path(path), options);
   require_free_space(folder, writer.bytes_to_allocate());
   const ProgressScope scope(options, "writing " + path.string(), writer.bytes_to_do());
   return writer.run().front();

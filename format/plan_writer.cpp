@@ -116,6 +116,8 @@ void PlanWriter::discard_stale_partials() const {
 
 void PlanWriter::require_free_names(bool stale) const {
   for (std::size_t i = 0; i < files_.size(); ++i) {
+    if (fs::is_directory(paths_[i]))
+      throw Error(ErrorKind::usage, "a folder stands where a file is to be written").file(paths_[i]);
     if (options_.overwrite || !fs::exists(paths_[i]) || (!stale && finished(i))) continue;
     Error error(ErrorKind::usage, "the output file exists already");
     error.file(paths_[i]);
@@ -186,12 +188,12 @@ void PlanWriter::explain(Error& error) const {
     total += size;
     safe += whole ? size : !state->marks.empty() ? state->marks.back().end : 0;
   }
-  if (!is_fault_of_input(error)) {
+  if (error.kind() == ErrorKind::system) {
     error.remedy("run the same command again: it goes on at " + percent(safe, total));
   } else if (done > 0) {
     error.context("writing file " + std::to_string(done + 1) + " of " + std::to_string(files_.size()) +
                   "; those before it are whole and kept");
-  } else {
+  } else if (safe == 0 || is_fault_of_input(error)) {
     journal_->remove();
   }
 }

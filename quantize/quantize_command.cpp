@@ -10,6 +10,7 @@
 
 #include "format/checkpoint.h"
 #include "format/error.h"
+#include "format/job.h"
 #include "quantize/commands.h"
 #include "quantize/quantize_model.h"
 #include "verify/provenance.h"
@@ -113,7 +114,7 @@ nlohmann::json document_of(const Options& options, const QuantizationPlan& plan,
           {"tensors", std::move(tensors)}};
 }
 
-QuantizationPlan make_plan(const Options& options) {
+QuantizationPlan make_plan(const Options& options, const Checkpoint& checkpoint) {
   QuantizeOptions how;
   how.mix.type = type_named(options.type);
   how.mix.pure = options.pure;
@@ -121,13 +122,13 @@ QuantizationPlan make_plan(const Options& options) {
   if (!options.embedding_type.empty()) how.mix.embedding_type = type_named(options.embedding_type);
   how.allow_requantize = options.allow_requantize;
   how.measure = !options.dry_run;
-  const Checkpoint checkpoint = Checkpoint::open(options.input);
   GgufModel model = llama_gguf_model(checkpoint, {options.name, options.tokenizer});
   return plan_quantization(std::move(model), std::filesystem::path(options.output).filename().string(), how);
 }
 
 int quantize(const Options& options, Console& console) {
-  const QuantizationPlan plan = make_plan(options);
+  const Checkpoint checkpoint = Checkpoint::open(options.input);
+  const QuantizationPlan plan = make_plan(options, checkpoint);
   for (const std::string& note : plan.notes) console.progress().note(note);
   if (options.dry_run) {
     print_table(plan, options.per_tensor, false, console);
@@ -136,7 +137,19 @@ int quantize(const Options& options, Console& console) {
     console.print_json(document_of(options, plan, false));
     return 0;
   }
+  const nlohmann::json settings = {{"type", type_info(type_named(options.type)).name},
+                                   {"pure", options.pure},
+                                   {"output_type", options.output_type},
+                                   {"embedding_type", options.embedding_type},
+                                   {"tokenizer", options.tokenizer},
+                                   {"name", options.name},
+                                   {"allow_requantize", options.allow_requantize}};
+  std::vector<std::filesystem::path> inputs = checkpoint.files();
+  inputs.insert(inputs.end(), {options.input, checkpoint.tokenizer_model().value_or(options.input)});
+  if (!options.tokenizer.empty()) inputs.emplace_back(options.tokenizer);
+  Job job("quantize " + settings.dump(), inputs, {options.output});
   WriteOptions write;
+  write.job = &job;
   write.overwrite = options.overwrite;
   write.progress = &console.progress();
   const WrittenFile written = write_file(plan.layout, options.output, write);
@@ -146,17 +159,11 @@ int quantize(const Options& options, Console& console) {
   console.print(options.output + ": " + std::to_string(written.size) + " bytes, " +
                 text("%.3f", plan.bits_per_weight()) + " bits for each weight");
   console.print(written.digests.at(HashKind::sha256) + "  " + options.output);
-  const nlohmann::json settings = {{"type", type_info(type_named(options.type)).name},
-                                   {"pure", options.pure},
-                                   {"output_type", options.output_type},
-                                   {"embedding_type", options.embedding_type},
-                                   {"tokenizer", options.tokenizer},
-                                   {"name", options.name},
-                                   {"allow_requantize", options.allow_requantize}};
   write_provenance(
       {"quantize", "scales and codes in float32, without fused multiply-adds", {options.input}, {written}},
       settings, options.output);
   console.print_json(document);
+  job.finish();
   return 0;
 }
 

@@ -1,5 +1,6 @@
 // What an interrupted plan leaves, and how the next run goes on: kill points are exceptions out of the rows.
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 
 #include <atomic>
 #include <cstring>
@@ -445,6 +446,66 @@ TEST(PlanResume, AFileOfItsOwnHasItsJournalBesideIt) {
   }
   EXPECT_EQ(list_folder(folder.path()), std::vector<std::string>{"model.gguf"});
   EXPECT_EQ(read_bytes(folder / "model.gguf"), expected().bytes.at("first.bin"));
+}
+
+/// A small file system of its own, where this process may mount one.
+class SmallDisk {
+ public:
+  explicit SmallDisk(const char* size) {
+    mounted_ = ::mount("tmpfs", folder_.path().c_str(), "tmpfs", 0, size) == 0;
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  ~SmallDisk() {
+    if (mounted_) ::umount2(folder_.path().c_str(), MNT_DETACH);
+  }
+  bool mounted() const { return mounted_; }
+  const TempFolder& folder() const { return folder_; }
+
+ private:
+  TempFolder folder_;
+  bool mounted_ = false;
+};
+
+TEST(PlanResume, ADiskThatFillsUpIsAClearErrorAndTheWorkGoesOnWhenThereIsRoom) {
+  const SmallDisk disk("size=200k");
+  if (!disk.mounted()) GTEST_SKIP() << "needs the right to mount a tmpfs";
+  const auto counter = std::make_shared<Counter>();
+  counter->most = 100;
+  counter->die = [&] {  // someone else takes the room that the second file was to have
+    counter->most = ~std::uint64_t{0};
+    std::ofstream(disk.folder() / "filler", std::ios::binary) << std::string(150'000, 'x');
+  };
+  {
+    Job job("options", {});
+    try {
+      write_plan(sample(counter), disk.folder().path(), resumable(job));
+      ADD_FAILURE();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::system);
+      EXPECT_EQ(error.problem(), "the disk is full");
+      EXPECT_EQ(error.file_name(), (disk.folder() / "second.bin").string());
+      EXPECT_NE(std::string(error.what()).find("bytes more for this file"), std::string::npos)
+          << error.what();
+      EXPECT_NE(error.remedy_text().find("run the same command again"), std::string::npos) << error.what();
+    }
+  }
+  std::filesystem::remove(disk.folder() / "filler");
+  EXPECT_LE(finish(disk.folder()), 551U);
+}
+
+TEST(PlanResume, ADiskThatIsTooSmallIsFoundBeforeTheWork) {
+  const SmallDisk disk("size=80k");
+  if (!disk.mounted()) GTEST_SKIP() << "needs the right to mount a tmpfs";
+  const auto counter = std::make_shared<Counter>();
+  Job job("options", {});
+  try {
+    write_plan(sample(counter), disk.folder().path(), resumable(job));
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.problem(), "not enough free disk space");
+  }
+  EXPECT_EQ(counter->read, 0U);
 }
 
 TEST(PlanResume, NamesOfTheEnginesOwnFilesAreRefused) {
