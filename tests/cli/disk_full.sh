@@ -25,7 +25,6 @@ for _ in $(seq 300); do [ -e stopped/.pytorch_model-00001-of-00003.bin.partial ]
 kill -TERM $pid
 try wait $pid
 grep -E '^galatea: interrupted|^  remedy: ' log | sed 's/[0-9]* %/N %/'
-ls stopped
 galatea base $mini/meta stopped --profile 4.28 --max-shard-size 1400KB 2>log >/dev/null
 grep -c '^an unfinished run with other options or inputs is discarded: stopped/.galatea.journal$' log
 ls -A stopped | grep '^\.' || echo "nothing is left of it"

@@ -1,7 +1,7 @@
 # SIGKILL at random moments of every command that writes weights: the same command, run again, goes on where it was
 # and ends with the same bytes and the same result as one undisturbed run.
 #
-# GALATEA_KILLS=N: so many moments for each command (default: 50 for decode, 8 for the others);
+# GALATEA_KILLS=N: so many moments for each command (default: 50 for decode, 20 for the others);
 # GALATEA_KILL_SEED=N repeats a run that failed. Marks every few kilobytes make midway resumes of small files.
 mini=data/miniature
 export GALATEA_MARK_BYTES=16384 OMP_NUM_THREADS=2
@@ -16,7 +16,7 @@ listing() { (cd "$1" && find . -type f ! -name 'galatea.json' ! -name '*.galatea
 
 # kills NAME TIMES COMMAND...: in the command, OUT stands for the output folder.
 kills() {
-  local name=$1 times=$2 midway=0 killed=0 runs=0 whole=0
+  local name=$1 times=$2 midway=0 killed=0 runs=0
   times=${GALATEA_KILLS:-$times}
   shift 2
   mkdir -p "$name.plain" "$name.out"
@@ -24,18 +24,18 @@ kills() {
   "$GALATEA" "${@//OUT/$name.plain}" >"$name.plain.txt" 2>/dev/null
   local length=$(( (${EPOCHREALTIME/./} - ${start/./}) / 1000 + 1 ))
   listing "$name.plain" >"$name.plain.sums"
-  while [ $killed -lt "$times" ]; do
+  while [ $killed -lt "$times" ] || { [ "$midway" = 0 ] && [ $killed -lt $((5 * times)) ]; }; do
     local moment=$((RANDOM % length + 1))
-    local code=0
-    timeout -s KILL "$(printf '%d.%03d' $((moment / 1000)) $((moment % 1000)))" \
-      "$GALATEA" "${@//OUT/$name.out}" >"$name.txt" 2>>"$name.log" || code=$?
+    local code
+    code=$({ timeout --foreground -s KILL "$(printf '%d.%03d' $((moment / 1000)) $((moment % 1000)))" \
+      "$GALATEA" "${@//OUT/$name.out}" >"$name.txt" 2>>"$name.log"; echo $?; } 2>/dev/null)
     runs=$((runs + 1))
+    midway=$(grep -c '^resuming .* checking' "$name.log")
     if [ $code = 137 ]; then
       killed=$((killed + 1))
       # Nothing that looks finished is not.
       (cd "$name.out" && find . -type f ! -path '*/.*' ! -name '*galatea.json' -print0 | sort -z | xargs -0r sha256sum) |
         while read -r sum file; do grep -q "^$sum  $file\$" "$name.plain.sums" || echo "$name: $file is not whole"; done
-      if [ -e "$name.out/whole" ]; then whole=$((whole + 1)); fi
     elif [ $code = 0 ]; then
       end_of_round "$name" "$@"
     else
@@ -49,7 +49,6 @@ kills() {
   "$GALATEA" "${@//OUT/$name.out}" >"$name.txt" 2>>"$name.log" || code=$?
   [ $code = 0 ] || tail -n 4 "$name.log" | grep -q 'exists already' || { echo "$name: exit code $code at the end"; tail -n 5 "$name.log"; }
   end_of_round "$name" "$@"
-  midway=$(grep -c '^resuming .* checking' "$name.log")
   echo "$name: $killed kills in $runs runs, $midway times resumed in the middle of a file" >&2
   [ "$midway" -gt 0 ] || echo "$name: never resumed in the middle of a file"
   if grep -q 'damaged' "$name.log"; then echo "$name: a partial file was taken for damaged"; fi
@@ -71,10 +70,10 @@ end_of_round() {
 
 make_ggufs
 kills decode 50 decode $mini/payload --base $mini/base-hf --out OUT/m
-kills encode 4 encode $mini/base-hf --base $mini/payload --out OUT/m
-kills base 8 base $mini/meta OUT/m --profile 4.28 --max-shard-size 1500KB
-kills convert 8 convert $mini/base-hf OUT/m.gguf --to gguf --dtype F16
-kills merge-lora 8 merge-lora $mini/base-hf $mini/adapter --out OUT/m --to safetensors
-kills quantize 8 quantize f16.gguf OUT/m.gguf --type Q4_0
-kills reconstruct 8 reconstruct --base $mini/meta --payload $mini/payload --profile 4.28 --max-shard-size 1500KB \
+kills encode 20 encode $mini/base-hf --base $mini/payload --out OUT/m
+kills base 20 base $mini/meta OUT/m --profile 4.28 --max-shard-size 1500KB
+kills convert 20 convert $mini/base-hf OUT/m.gguf --to gguf --dtype F16
+kills merge-lora 20 merge-lora $mini/base-hf $mini/adapter --out OUT/m --to safetensors
+kills quantize 20 quantize f16.gguf OUT/m.gguf --type Q4_0
+kills reconstruct 20 reconstruct --base $mini/meta --payload $mini/payload --profile 4.28 --max-shard-size 1500KB \
   --release $mini/release.json --types Q8_0 --out OUT
