@@ -286,6 +286,7 @@ void Road::score(Scored& row) {
           PerplexityOptions how;
           how.context = context();
           how.forward.progress = &console_.progress();
+          how.forward.precision = Precision::exact;
           const PerplexityResult found = perplexity(load_model(checkpoint), tokens, how);
           return json{{"perplexity", found.perplexity}, {"stream_sha256", tokens.sha256}};
         });

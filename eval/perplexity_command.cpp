@@ -23,11 +23,30 @@ using stream_command::MadeStream;
 using stream_command::StreamOptions;
 
 struct PerplexityCommand {
-  std::string model, ids, tokenizer, release;
+  std::string model, ids, tokenizer, release, precision = "exact";
   std::optional<double> expected;
   double tolerance = 1e-3;
   StreamOptions stream;
 };
+
+Precision precision_named(const std::string& name) {
+  for (const Precision precision : {Precision::f32, Precision::exact}) {
+    if (to_string(precision) == name) return precision;
+  }
+  return Precision::fast;
+}
+
+std::string described(Precision precision) {
+  switch (precision) {
+    case Precision::f32:
+      return "f32: float32 throughout";
+    case Precision::exact:
+      return "exact: bfloat16 in two parts, within 1e-5 of float32";
+    case Precision::fast:
+      return "fast: bfloat16; a screening, not a score to publish";
+  }
+  return "?";
+}
 
 /// What the score shall be, and who says so.
 struct Expectation {
@@ -110,6 +129,7 @@ int run(const PerplexityCommand& options, Console& console) {
   PerplexityOptions how;
   how.context = context;
   how.forward.progress = &console.progress();
+  how.forward.precision = precision_named(options.precision);
   const PerplexityResult found = perplexity(model, made.stream, how);
 
   nlohmann::json document = options.ids.empty()
@@ -117,6 +137,8 @@ int run(const PerplexityCommand& options, Console& console) {
                                 : nlohmann::json{{"ids_file", options.ids}, {"data", options.stream.data}};
   document["model"] = options.model;
   document["protocol"] = found.protocol;
+  const Precision precision = precision_on(how.forward.isa, how.forward.precision);
+  document["precision"] = to_string(precision);
   document["ctx"] = found.context;
   document["tokens"] = found.tokens;
   document["stream_sha256"] = found.stream_sha256;
@@ -134,6 +156,7 @@ int run(const PerplexityCommand& options, Console& console) {
   console.print("protocol    " + found.protocol + ", " + stream_command::with_commas(found.windows) +
                 " windows of " + std::to_string(found.context) + ", " +
                 stream_command::with_commas(found.scored) + " tokens scored");
+  console.print("products    " + described(precision));
   console.print("perplexity  " + number("%.6f", found.perplexity) + " +/- " +
                 number("%.4f", found.standard_error));
   const bool passed = !expected || compare(*expected, found.perplexity, options.tolerance, console, document);
@@ -171,8 +194,12 @@ void bind_perplexity(CLI::App& app, Action& chosen) {
       ->type_name("T")
       ->check(CLI::Range(0.0, 1.0).description(""))
       ->capture_default_str();
+  command->add_option("--precision", options->precision, "Of the products: f32, exact or fast")
+      ->type_name("P")
+      ->check(CLI::IsMember({"f32", "exact", "fast"}).description(""))
+      ->capture_default_str();
   command->footer(
-      "Protocol of GPTQ-for-LLaMa in float32: windows of 2048 tokens (or the model's\n"
+      "Protocol of GPTQ-for-LLaMa: windows of 2048 tokens (or the model's\n"
       "own length when shorter) that do not overlap.\n\n"
       "Example:\n"
       "  galatea perplexity metharme-13b --data wikitext2 --corpus-file wiki.test.raw \\\n"

@@ -190,12 +190,14 @@ void PlanWriter::explain(Error& error) const {
   }
   if (error.kind() == ErrorKind::system) {
     error.remedy("run the same command again: it goes on at " + percent(safe, total));
-  } else if (done > 0) {
+    return;
+  }
+  if (done > 0) {
     error.context("writing file " + std::to_string(done + 1) + " of " + std::to_string(files_.size()) +
                   "; those before it are whole and kept");
-  } else if (safe == 0 || is_fault_of_input(error)) {
-    journal_->remove();
   }
+  // The same command would fail again, and another one has another journal.
+  if (safe == 0 || is_fault_of_input(error)) journal_->remove();
 }
 
 WrittenFile PlanWriter::recall_finished(std::size_t index) const {

@@ -8,8 +8,10 @@ score() { galatea perplexity $model --ids ids.i32 --quiet "$@"; }
 try score --ctx 256 --json --expect 49.5013 --tolerance 1e-5 >result
 sed '$d' result | json /protocol /tokens /windows /scored_tokens /stream_sha256 /expected /passed
 tail -n 1 result
+try score --ctx 256 --precision fast --expect 49.5013 --tolerance 1e-3 | grep -c PASS
+galatea perplexity --help | grep -e --precision
 
-try galatea perplexity $model --ids ids.i32 --ctx 256 --threads 1 --expect 10 >result
+try galatea perplexity $model --ids ids.i32 --ctx 256 --threads 1 --precision f32 --expect 10 >result
 sed 's/[0-9.]* +.*/.../' result
 try score --ctx 256 --expect-release metharme-13b --data ptb-new --json >result
 sed '$d' result | json /passed /expected_from /expected
