@@ -1,7 +1,7 @@
 # SIGKILL at random moments of every command that writes weights: the same command, run again, goes on where it was
 # and ends with the same bytes and the same result as one undisturbed run.
 #
-# GALATEA_KILLS=N: so many moments for each command (default: 50 for decode, 20 for the others);
+# GALATEA_KILLS=N: so many moments for each command (default: 50 for decode, 10 for the others);
 # GALATEA_KILL_SEED=N repeats a run that failed. Marks every few kilobytes make midway resumes of small files.
 mini=data/miniature
 export GALATEA_MARK_BYTES=16384 OMP_NUM_THREADS=2
@@ -27,8 +27,13 @@ kills() {
   while [ $killed -lt "$times" ] || { [ "$midway" = 0 ] && [ $killed -lt $((5 * times)) ]; }; do
     local moment=$((RANDOM % length + 1))
     local code
-    code=$({ timeout --foreground -s KILL "$(printf '%d.%03d' $((moment / 1000)) $((moment % 1000)))" \
-      "$GALATEA" "${@//OUT/$name.out}" >"$name.txt" 2>>"$name.log"; echo $?; } 2>/dev/null)
+    code=$(
+      "$GALATEA" "${@//OUT/$name.out}" >"$name.txt" 2>>"$name.log" &
+      sleep "$(printf '%d.%03d' $((moment / 1000)) $((moment % 1000)))"
+      kill -KILL $! 2>/dev/null
+      wait $! 2>/dev/null
+      echo $?
+    )
     runs=$((runs + 1))
     midway=$(grep -c '^resuming .* checking' "$name.log")
     if [ $code = 137 ]; then
@@ -70,10 +75,10 @@ end_of_round() {
 
 make_ggufs
 kills decode 50 decode $mini/payload --base $mini/base-hf --out OUT/m
-kills encode 20 encode $mini/base-hf --base $mini/payload --out OUT/m
-kills base 20 base $mini/meta OUT/m --profile 4.28 --max-shard-size 1500KB
-kills convert 20 convert $mini/base-hf OUT/m.gguf --to gguf --dtype F16
-kills merge-lora 20 merge-lora $mini/base-hf $mini/adapter --out OUT/m --to safetensors
-kills quantize 20 quantize f16.gguf OUT/m.gguf --type Q4_0
-kills reconstruct 20 reconstruct --base $mini/meta --payload $mini/payload --profile 4.28 --max-shard-size 1500KB \
+kills encode 10 encode $mini/base-hf --base $mini/payload --out OUT/m
+kills base 10 base $mini/meta OUT/m --profile 4.28 --max-shard-size 1500KB
+kills convert 10 convert $mini/base-hf OUT/m.gguf --to gguf --dtype F16
+kills merge-lora 10 merge-lora $mini/base-hf $mini/adapter --out OUT/m --to safetensors
+kills quantize 10 quantize f16.gguf OUT/m.gguf --type Q4_0
+kills reconstruct 10 reconstruct --base $mini/meta --payload $mini/payload --profile 4.28 --max-shard-size 1500KB \
   --release $mini/release.json --types Q8_0 --out OUT
