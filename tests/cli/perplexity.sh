@@ -17,6 +17,19 @@ try score --ctx 256 --expect-release metharme-13b --data ptb-new --json >result
 sed '$d' result | json /passed /expected_from /expected
 tail -n 1 result
 
+# In parts, combined; by another protocol.
+score --ctx 256 --json >whole.json
+for part in 2:4 :1 1:2; do score --ctx 256 --windows $part --json >part-$part.json; done
+galatea perplexity --combine part-*.json --json >combined.json
+for key in /perplexity /standard_error /scored_tokens; do json $key <whole.json; done >a
+for key in /perplexity /standard_error /scored_tokens; do json $key <combined.json; done | diff a -
+try galatea perplexity --combine part-:1.json part-2:4.json
+try score --ctx 256 --windows 3:9
+try score --ctx 256 --windows 3
+try score --ctx 256 --protocol llama.cpp --precision f32
+try score --ctx 256 --protocol other
+try score --ctx 256 --protocol llama.cpp --data wikitext2 --expect-release metharme-13b
+
 try score --expect-release metharme-13b
 try score --expect-release metharme-13b --data ptb
 try score --ctx 1025
