@@ -60,6 +60,11 @@ inline std::vector<std::filesystem::path> inputs_of(const Checkpoint& checkpoint
   return inputs;
 }
 
+/// The same of a folder that may be Meta's, whose tokenizer.model may lie one folder up.
+inline std::vector<std::filesystem::path> inputs_of(const std::filesystem::path& folder) {
+  return {folder, folder / ".." / "tokenizer.model"};
+}
+
 /// Writes a folder, or the one file of the plan under the output's own name.
 inline std::vector<WrittenFile> write(const Plan& plan, bool single_file, const Output& output, Job& job,
                                       Console& console) {
