@@ -79,7 +79,7 @@ FileLayout literal_layout(std::string name, std::string_view text);
 FileLayout copy_layout(std::string name, SourcePtr source);
 
 struct Plan {
-  std::vector<FileLayout> files;  ///< written in this order
+  std::vector<FileLayout> files;  ///< started in this order, two or more at once where that is faster
 
   std::uint64_t size() const;
 };
@@ -90,7 +90,8 @@ struct WriteOptions {
   bool overwrite = false;  ///< else an existing file of the same name is an Error(usage)
   std::vector<HashKind> digests = {HashKind::sha256};  ///< taken in flight
   std::uint64_t chunk_bytes = std::uint64_t{4} << 20U;
-  int threads = 0;  ///< 0: as many as OpenMP would take
+  int threads = 0;        ///< 0: as many as OpenMP would take
+  int files_at_once = 0;  ///< 0: as many as help
   Progress* progress = nullptr;
   Job* job = nullptr;  ///< makes the work resumable; the caller finishes it when all is done
   /// With a job: how often the journal vouches for what was written; also every three seconds.

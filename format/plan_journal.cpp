@@ -217,6 +217,7 @@ void PlanJournal::whole(std::size_t file, JournalWhole whole) {
 }
 
 void PlanJournal::append(std::vector<std::byte> body) {
+  const std::lock_guard lock(mutex_);
   const std::uint32_t crc = crc32_of(body, content_.crc);
   std::vector<std::byte> record;
   append_little_endian(record, body.size(), 4);

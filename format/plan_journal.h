@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -73,7 +74,8 @@ class PlanJournal {
   /// Removes a journal that nothing was written to.
   ~PlanJournal();
 
-  /// What an earlier run wrote, brought up to date by the functions below.
+  /// What an earlier run wrote, brought up to date by the functions below. They may be called by several threads
+  /// at once, each for files of its own, of which alone it reads here meanwhile.
   const JournalContent& content() const { return content_; }
   /// Starts anew with this plan.
   void start(const std::string& job, const std::string& identity, const std::vector<std::string>& names);
@@ -88,6 +90,7 @@ class PlanJournal {
   void append(std::vector<std::byte> body);
 
   LockedFile file_;
+  std::mutex mutex_;
   JournalContent content_;
   bool removed_ = false;
 };

@@ -1,8 +1,11 @@
 #include "format/plan_writer.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <optional>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "format/error.h"
@@ -70,12 +73,28 @@ bool is_fault_of_input(const Error& error) {
 
 }  // namespace
 
+void LaneProgress::begin(std::string_view step, std::uint64_t total, std::string_view unit) {
+  const std::lock_guard lock(mutex_);
+  outer_.begin(step, total, unit);
+}
+
+void LaneProgress::end() {
+  const std::lock_guard lock(mutex_);
+  outer_.end();
+}
+
+void LaneProgress::note(std::string_view line) {
+  const std::lock_guard lock(mutex_);
+  outer_.note(line);
+}
+
 PlanWriter::PlanWriter(std::span<const FileLayout> files, std::vector<fs::path> paths,
                        const fs::path& journal, const WriteOptions& options)
     : files_(files),
       paths_(std::move(paths)),
       options_(options),
       progress_(options.progress != nullptr ? *options.progress : silent_progress()) {
+  options_.progress = &progress_;
   if (options_.job != nullptr && !files_.empty()) {
     if (options_.digests.empty()) options_.digests = {HashKind::sha256};
     open_journal(journal);
@@ -160,20 +179,47 @@ std::vector<WrittenFile> PlanWriter::run() {
     progress_.note("going on with an earlier run: " + std::to_string(done) + " of " +
                    std::to_string(files_.size()) + " files are finished");
   }
-  std::vector<WrittenFile> written;
-  for (std::size_t i = 0; i < files_.size(); ++i) {
+  std::vector<WrittenFile> written(files_.size());
+  std::atomic<std::size_t> next = 0;
+  std::vector<std::thread> others;
+  for (int lane = 1; lane < lanes(); ++lane)
+    others.emplace_back([this, &next, &written] { run_lane(next, written); });
+  run_lane(next, written);
+  for (std::thread& other : others) other.join();
+  if (!failure_) return written;
+  try {
+    std::rethrow_exception(failure_);
+  } catch (Error& error) {
+    if (journal_) {
+      explain(error);
+    } else if (is_interrupted(error)) {
+      error.remedy("run the same command again");
+    }
+    throw;
+  }
+}
+
+/// As many as help: a digest keeps one processor busy, and making its bytes another at most.
+int PlanWriter::lanes() const {
+  if (options_.files_at_once > 0) return options_.files_at_once;
+  const int threads = options_.threads > 0 ? options_.threads : omp_get_max_threads();
+  const auto large = std::count_if(files_.begin(), files_.end(), [&](const FileLayout& file) {
+    return file.size() >= options_.chunk_bytes;
+  });
+  if (threads == 1 || large < 2) return 1;
+  return static_cast<int>(std::min<std::ptrdiff_t>(large, std::clamp(threads / 2, 2, 4)));
+}
+
+void PlanWriter::run_lane(std::atomic<std::size_t>& next, std::vector<WrittenFile>& written) {
+  for (std::size_t i = next++; i < files_.size() && !progress_.failed(); i = next++) {
     try {
-      written.push_back(finished(i) ? recall_finished(i) : write_one(i));
-    } catch (Error& error) {
-      if (journal_) {
-        explain(error);
-      } else if (is_interrupted(error)) {
-        error.remedy("run the same command again");
-      }
-      throw;
+      written[i] = finished(i) ? recall_finished(i) : write_one(i);
+    } catch (...) {
+      const std::lock_guard lock(failure_mutex_);
+      if (!failure_) failure_ = std::current_exception();
+      progress_.fail();
     }
   }
-  return written;
 }
 
 /// Says what is kept, and what is not.
@@ -193,11 +239,16 @@ void PlanWriter::explain(Error& error) const {
     return;
   }
   if (done > 0) {
-    error.context("writing file " + std::to_string(done + 1) + " of " + std::to_string(files_.size()) +
-                  "; those before it are whole and kept");
+    error.context("writing " + std::to_string(files_.size()) + " files; " + std::to_string(done) +
+                  (done == 1 ? " is whole and kept" : " are whole and kept"));
   }
   // The same command would fail again, and another one has another journal.
-  if (safe == 0 || is_fault_of_input(error)) journal_->remove();
+  if (safe > 0 && !is_fault_of_input(error)) return;
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    std::error_code ignored;
+    if (!finished(i)) fs::remove(OutputFile::partial_path_of(paths_[i]), ignored);
+  }
+  journal_->remove();
 }
 
 WrittenFile PlanWriter::recall_finished(std::size_t index) const {

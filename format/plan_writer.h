@@ -1,13 +1,20 @@
-// Writes the files of a plan one after another, and goes on where an earlier run of the same job stopped.
+// Writes the files of a plan, and goes on where an earlier run of the same job stopped.
+//
+// A digest is one chain of bytes that one processor follows, so files are written in lanes: two or more at once,
+// started in the order of the plan, each with all threads; the system shares out the processors.
 // Part of the engine behind plan.h; nothing else includes it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "format/output_file.h"
@@ -15,6 +22,24 @@
 #include "format/plan_journal.h"
 
 namespace galatea {
+
+/// Tells what several lanes do as one; asks all to stop when one has failed.
+class LaneProgress final : public Progress {
+ public:
+  explicit LaneProgress(Progress& outer) : outer_(outer) {}
+  void begin(std::string_view step, std::uint64_t total, std::string_view unit) override;
+  void advance(std::uint64_t units) override { outer_.advance(units); }
+  void end() override;
+  void note(std::string_view line) override;
+  bool stop_requested() const override { return failed_ || outer_.stop_requested(); }
+  void fail() { failed_ = true; }
+  bool failed() const { return failed_; }
+
+ private:
+  Progress& outer_;
+  std::mutex mutex_;
+  std::atomic<bool> failed_ = false;
+};
 
 class PlanWriter {
  public:
@@ -30,6 +55,8 @@ class PlanWriter {
   std::vector<WrittenFile> run();
 
  private:
+  int lanes() const;
+  void run_lane(std::atomic<std::size_t>& next, std::vector<WrittenFile>& written);
   bool finished(std::size_t index) const;
   const JournalledFile* journalled(std::size_t index) const;
   void open_journal(const std::filesystem::path& path);
@@ -46,7 +73,9 @@ class PlanWriter {
   std::span<const FileLayout> files_;
   std::vector<std::filesystem::path> paths_;
   WriteOptions options_;
-  Progress& progress_;
+  LaneProgress progress_;
+  std::mutex failure_mutex_;
+  std::exception_ptr failure_;            ///< the first
   std::shared_ptr<PlanJournal> journal_;  ///< without a job: nothing
 };
 

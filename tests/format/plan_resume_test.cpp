@@ -111,6 +111,7 @@ WriteOptions resumable(Job& job, int threads = 2) {
   WriteOptions options;
   options.job = &job;
   options.threads = threads;
+  options.files_at_once = 1;
   options.chunk_bytes = 800;
   options.mark_bytes = 1600;
   options.digests = {HashKind::md5, HashKind::sha256};
@@ -191,6 +192,43 @@ TEST(PlanResume, GoesOnFromAnyPointWithTheSameBytesDigestsAndTallies) {
   }
   // Without resuming, half of the plan would be done again on average; here it is what lay between two marks.
   EXPECT_LT(redone / killed, rows_of_plan / 6);
+}
+
+TEST(PlanResume, SeveralFilesAtOnceAreTheSame) {
+  for (std::uint64_t rows = 0; rows < rows_of_plan; rows += 173) {
+    const TempFolder folder;
+    for (const int lanes : {2, 3}) {
+      const auto counter = std::make_shared<Counter>();
+      counter->most = rows;
+      Job job("options", {});
+      WriteOptions options = resumable(job);
+      options.files_at_once = lanes;
+      try {
+        write_plan(sample(counter), folder.path(), options);
+      } catch (const Killed&) {
+      }
+    }
+    EXPECT_LE(finish(folder), rows_of_plan);
+  }
+}
+
+TEST(PlanResume, AFaultInOneOfSeveralFilesLeavesNoPartialOnes) {
+  const TempFolder folder;
+  Plan plan = sample(std::make_shared<Counter>());
+  plan.files[1].check = [](const SourcePtr&) { throw Error(ErrorKind::input, "not what it should be"); };
+  Job job("options", {});
+  WriteOptions options = resumable(job);
+  options.files_at_once = 2;
+  try {
+    write_plan(plan, folder.path(), options);
+    FAIL() << "the fault was not found";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.problem(), "not what it should be");
+  }
+  for (const std::string& name : list_folder(folder.path())) {
+    EXPECT_FALSE(name.starts_with('.')) << name;
+    EXPECT_NE(name, "second.bin");
+  }
 }
 
 TEST(PlanResume, SurvivesManyDeathsOnOtherThreadsAndChunks) {
@@ -372,7 +410,7 @@ TEST(PlanResume, AFaultOfTheInputRemovesThePartialFileAndKeepsFinishedOnes) {
       ADD_FAILURE();
     } catch (const Error& error) {
       const bool kept =
-          std::string(error.what()).find("those before it are whole and kept") != std::string::npos;
+          std::string(error.what()).find("1 is whole and kept") != std::string::npos;
       EXPECT_EQ(kept, rows == 700) << error.what();
     }
     const std::vector<std::string> left =
