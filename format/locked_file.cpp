@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "format/error.h"
@@ -21,11 +23,19 @@ Error cannot_open(const fs::path& path, const fs::path& output, int code) {
       .remedy("check that the folder exists and may be written");
 }
 
-/// A file system that knows no locks goes without.
+constexpr int most_waits = 50;
+constexpr std::chrono::milliseconds wait{20};
+
+/// A file system that knows no locks goes without. A run that was killed may hold its lock for a moment more,
+/// until the kernel has written what it was flushing.
 void lock(int fd, const fs::path& output) {
-  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  for (int waits = 0; ::flock(fd, LOCK_EX | LOCK_NB) != 0;) {
     if (errno == EINTR) continue;
     if (errno != EWOULDBLOCK) return;
+    if (waits++ < most_waits) {
+      std::this_thread::sleep_for(wait);
+      continue;
+    }
     throw Error(ErrorKind::usage, "another run is writing there")
         .file(output)
         .remedy("wait until it has ended, or choose another place");

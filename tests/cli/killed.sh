@@ -47,12 +47,17 @@ kills() {
       # The last moment of all: everything was done and the journal gone.
       tail -n 4 "$name.log" | grep -q 'exists already' && [ -z "$(find "$name.out" -name '.*journal')" ] ||
         { echo "$name: exit code $code"; tail -n 5 "$name.log"; return 1; }
+      : >"$name.txt"
       end_of_round "$name" "$@"
     fi
   done
   local code=0
   "$GALATEA" "${@//OUT/$name.out}" >"$name.txt" 2>>"$name.log" || code=$?
-  [ $code = 0 ] || tail -n 4 "$name.log" | grep -q 'exists already' || { echo "$name: exit code $code at the end"; tail -n 5 "$name.log"; }
+  if [ $code != 0 ]; then
+    : >"$name.txt"
+    tail -n 4 "$name.log" | grep -q 'exists already' ||
+      { echo "$name: exit code $code at the end"; tail -n 5 "$name.log"; }
+  fi
   end_of_round "$name" "$@"
   echo "$name: $killed kills in $runs runs, $midway times resumed in the middle of a file" >&2
   [ "$midway" -gt 0 ] || echo "$name: never resumed in the middle of a file"

@@ -7,7 +7,7 @@ road() {
 show() { sed -E 's/ +SHA256 [0-9a-f.]+$//'; }
 
 for moment in 0.005 0.01 0.02 0.03 0.05 0.08 0.12; do
-  (timeout -s KILL $moment "$GALATEA" --quiet reconstruct --base $mini/meta --payload $mini/payload --profile 4.28 \
+  (timeout --foreground -s KILL $moment "$GALATEA" --quiet reconstruct --base $mini/meta --payload $mini/payload --profile 4.28 \
     --max-shard-size 1500KB --release $mini/release.json --types Q8_0 --out out || true) >/dev/null 2>&1
 done
 road --out out | show

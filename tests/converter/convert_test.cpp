@@ -158,6 +158,24 @@ TEST(CountedCast, counts_what_leaves_the_range) {
   EXPECT_EQ(describe(CastLosses{}), "");
 }
 
+TEST(CountedCast, a_resumed_run_counts_what_one_run_does) {
+  const std::vector<float> values = {1e9F, 1.0F, 1e-9F, 1e9F, 1.0F, 1.0F, 1e-9F, 1e-9F};
+  const auto whole = std::make_shared<CastLosses>();
+  const RowsPtr first = counted_cast(memory_rows(values, 4, 2), DType::f16, whole);
+  std::vector<std::byte> two(2 * first->row_bytes());
+  first->read(0, 2, two);
+  first->read(2, 2, two);
+  const auto resumed = std::make_shared<CastLosses>();
+  const RowsPtr rest = counted_cast(memory_rows(values, 4, 2), DType::f16, resumed);
+  rest->restore_tally(first->tally(0, 2));
+  EXPECT_EQ(resumed->overflowed, 2U);
+  EXPECT_EQ(resumed->underflowed, 1U);
+  rest->read(2, 2, two);
+  EXPECT_EQ(describe(*resumed), describe(*whole));
+  EXPECT_EQ(resumed->underflowed, 3U);
+  EXPECT_THROW(rest->restore_tally("short"), Error);
+}
+
 TEST(CountedCast, widening_is_a_plain_cast) {
   const std::vector<float> values = {1.0F, 2.0F};
   const auto losses = std::make_shared<CastLosses>();

@@ -187,5 +187,25 @@ TEST(Encoder, the_error_is_measured_against_the_source) {
   EXPECT_GT(error->relative_error(), 0.01);
 }
 
+TEST(Encoder, a_resumed_run_measures_what_one_run_does) {
+  const std::vector<float> values = weights(128 * 64);
+  const RowsPtr source = memory_rows(values, 128, 64);
+  const auto whole = std::make_shared<QuantizationError>(128);
+  const RowsPtr rows = quantize_rows(source, DType::q4_0, whole);
+  read_all(rows);
+  const auto resumed = std::make_shared<QuantizationError>(128);
+  const RowsPtr rest = quantize_rows(source, DType::q4_0, resumed);
+  rest->restore_tally(rows->tally(0, 50));
+  EXPECT_NE(resumed->relative_error(), whole->relative_error());
+  std::vector<std::byte> out(static_cast<std::size_t>(78 * rest->row_bytes()));
+  rest->read(50, 78, out);
+  EXPECT_EQ(resumed->relative_error(), whole->relative_error());
+  const std::string tally = rows->tally(0, 128);
+  for (const std::string& bad :
+       {std::string(), tally.substr(1), tally + "12345678", tally + std::string(16, 'x')})
+    EXPECT_THROW(rest->restore_tally(bad), Error);
+  EXPECT_TRUE(quantize_rows(source, DType::q4_0)->tally(0, 128).empty());
+}
+
 }  // namespace
 }  // namespace galatea
