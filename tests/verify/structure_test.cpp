@@ -220,6 +220,23 @@ TEST(Structure, TheModelMustBeWholeAndInShape) {
   EXPECT_EQ(shape.problems[0].found, "[768, 256]");
 }
 
+TEST(Structure, AnotherArchitectureIsNoDamage) {
+  const test::TempFolder folder;
+  test::write_bytes(folder / "model.safetensors", test::bytes_of(safetensors_layout("x", two_tensors(), {})));
+  test::write_bytes(folder / "config.json",
+                    R"({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"})");
+  const StructureReport other = check(folder.path());
+  EXPECT_TRUE(other.sound()) << structure_text(other);
+  ASSERT_EQ(other.notes.size(), 1U);
+  EXPECT_NE(other.notes[0].find("GPT2LMHeadModel"), std::string::npos) << other.notes[0];
+  test::write_bytes(folder / "config.json", R"({"architectures": ["LlamaFor)");
+  EXPECT_NE(problem_in(folder.path()).file.find("config.json"), std::string::npos);
+  const GgufMetadata experts = {{"general.architecture", std::string("llama")},
+                                {"llama.expert_count", std::uint32_t{8}}};
+  test::write_bytes(folder / "x.gguf", test::bytes_of(gguf_layout("x", experts, two_tensors())));
+  EXPECT_TRUE(check(folder / "x.gguf").sound());
+}
+
 TEST(Structure, AFolderThatIsNoModelHasItsFilesChecked) {
   const StructureReport adapter = check(test::test_data("miniature/adapter"));
   EXPECT_TRUE(adapter.sound()) << structure_text(adapter);
