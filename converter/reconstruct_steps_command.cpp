@@ -39,9 +39,9 @@ std::vector<HashKind> digests_for(const ReleaseFiles& files) {
   return {kinds.begin(), kinds.end()};
 }
 
-DType type_named(const std::string& name) {
-  const auto found = find_type_by_name(name);
-  if (!found || find_encoder(*found) == nullptr) {
+const NamedMix& mix_named(const std::string& name) {
+  const NamedMix* found = find_mix(name);
+  if (found == nullptr) {
     throw Error(ErrorKind::usage, "unknown type '" + printable(name) + "'")
         .remedy("see galatea quantize --help");
   }
@@ -67,7 +67,7 @@ Road::Road(const Options& options, Console& console)
       journal_(made(options.out) / ".galatea-journal.json"),
       document_({{"release", release_.name}, {"out", options.out}}) {
   // What would fail at the end of hours is asked now.
-  for (const std::string& type : options.types) type_named(type);
+  for (const std::string& type : options.types) mix_named(type);
   if (!options.corpora.empty() && streams().empty()) {
     throw Error(ErrorKind::usage, "the corpora folder has none of the corpora that the release was scored on")
         .file(options.corpora)
@@ -208,14 +208,14 @@ Scored Road::unquantized(const fs::path& model) const {
 }
 
 Scored Road::quantize(const fs::path& model, const std::string& type) {
-  const DType found = type_named(type);
-  const std::string label(type_info(found).name);
+  const NamedMix& mix = mix_named(type);
+  const std::string label(mix.name);
   const fs::path file = fs::path(options_.out) / (release_.name + "-" + label + ".gguf");
   const json result =
       step("quantize to " + label, {{"type", label}, {"name", release_.name}}, {model}, {file}, [&] {
         const Checkpoint checkpoint = Checkpoint::open(model);
         QuantizeOptions how;
-        how.mix.type = found;
+        how.mix.named = &mix;
         how.measure = false;
         QuantizationPlan plan = plan_quantization(llama_gguf_model(checkpoint, {release_.name, {}}),
                                                   file.filename().string(), how);
@@ -273,6 +273,7 @@ void Road::score(Scored& row) {
       PerplexityOptions how;
       how.context = context();
       how.forward.progress = &console_.progress();
+      how.forward.precision = Precision::exact;
       const PerplexityResult found = perplexity(load_model(checkpoint), tokens, how);
       return json{{"perplexity", found.perplexity}, {"stream_sha256", tokens.sha256}};
     });

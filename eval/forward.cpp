@@ -14,6 +14,8 @@ namespace {
 
 /// Positions whose logits are held at once.
 constexpr std::uint64_t kHeadBlock = 64;
+/// Queries that pass over the keys together.
+constexpr std::uint64_t kQueryBlock = 32;
 
 /// cos and sin of position p and pair i at [p * head_dim / 2 + i]: angle p * theta^(-2i / head_dim), computed
 /// in float32 as transformers does.
@@ -36,6 +38,16 @@ struct RotaryTable {
   }
 };
 
+/// What one thread needs for one head of a window.
+struct HeadSpace {
+  std::vector<float> keys;    ///< [length][head_dim]
+  std::vector<float> values;  ///< [head_dim][length]
+  std::vector<float> scores;  ///< [kQueryBlock][length]
+
+  HeadSpace(std::uint64_t length, std::uint64_t head_dim)
+      : keys(length * head_dim), values(length * head_dim), scores(kQueryBlock * length) {}
+};
+
 class ForwardPass {
  public:
   ForwardPass(const LlamaModel& model, std::span<const std::int32_t> tokens, std::uint64_t length,
@@ -46,6 +58,7 @@ class ForwardPass {
         length_(length),
         threads_(options.threads > 0 ? options.threads : omp_get_max_threads()),
         isa_(options.isa),
+        precision_(options.precision),
         progress_(options.progress != nullptr ? *options.progress : silent_progress()),
         rotary_(config_, length),
         hidden_(count_ * config_.hidden_size),
@@ -80,7 +93,7 @@ class ForwardPass {
                     inputs.data() + i * config_.hidden_size);
       }
       logits.resize(here * vocab);
-      matmul(*model_.output, inputs.data(), here, logits.data(), threads_, isa_);
+      matmul(*model_.output, inputs.data(), here, logits.data(), threads_, isa_, precision_);
 #pragma omp parallel for schedule(static) num_threads(threads_)
       for (std::size_t i = 0; i < here; ++i) {
         const std::uint64_t t = wanted[begin + i];
@@ -132,7 +145,7 @@ class ForwardPass {
 
   std::vector<float> product(const Rows& weight, const std::vector<float>& in) const {
     std::vector<float> out(count_ * weight.rows());
-    matmul(weight, in.data(), count_, out.data(), threads_, isa_);
+    matmul(weight, in.data(), count_, out.data(), threads_, isa_, precision_);
     return out;
   }
 
@@ -169,55 +182,66 @@ class ForwardPass {
     rotate(q, config_.heads);
     rotate(k, config_.kv_heads);
     std::vector<float> mixed(count_ * config_.heads * config_.head_dim);
-    const auto windows = count_ / length_;
-    const auto jobs = static_cast<std::int64_t>(windows * config_.heads);
-    const auto team = static_cast<std::size_t>(threads_);
-    std::vector<std::vector<float>> keys(team, std::vector<float>(length_ * config_.head_dim));
-    std::vector<std::vector<float>> scores(team, std::vector<float>(length_));
+    const auto jobs = static_cast<std::int64_t>(count_ / length_ * config_.heads);
+    std::vector<HeadSpace> spaces;
+    for (int i = 0; i < threads_; ++i) spaces.emplace_back(length_, config_.head_dim);
 #pragma omp parallel num_threads(threads_)
     {
-      const auto member = static_cast<std::size_t>(omp_get_thread_num());
+      HeadSpace& space = spaces[static_cast<std::size_t>(omp_get_thread_num())];
 #pragma omp for schedule(dynamic, 1)
       for (std::int64_t job = 0; job < jobs; ++job) {
         const auto index = static_cast<std::uint64_t>(job);
-        attend(q, k, v, index / config_.heads, index % config_.heads, keys[member], scores[member], mixed);
+        attend(q, k, v, index / config_.heads, index % config_.heads, space, mixed);
       }
     }
     add_to_hidden(product(*layer.o, mixed));
   }
 
-  /// One head of one window: softmax(q k / sqrt(head_dim)) v, row by row; no matrix of scores is held.
+  /// One head of one window: softmax(q k / sqrt(head_dim)) v, a block of queries at a time; no whole matrix of
+  /// scores is held.
   void attend(const std::vector<float>& q, const std::vector<float>& k, const std::vector<float>& v,
-              std::uint64_t window, std::uint64_t head, std::vector<float>& keys, std::vector<float>& scores,
-              std::vector<float>& mixed) const {
+              std::uint64_t window, std::uint64_t head, HeadSpace& space, std::vector<float>& mixed) const {
     const std::uint64_t dim = config_.head_dim;
     const std::uint64_t kv_head = head / (config_.heads / config_.kv_heads);
     const std::uint64_t start = window * length_;
-    const auto at = [&](const std::vector<float>& values, std::uint64_t position, std::uint64_t heads,
-                        std::uint64_t h) { return values.data() + ((start + position) * heads + h) * dim; };
-    for (std::uint64_t p = 0; p < length_; ++p)
-      std::copy_n(at(k, p, config_.kv_heads, kv_head), dim, keys.data() + p * dim);
-    const float scale = 1.0F / std::sqrt(static_cast<float>(dim));
+    const std::uint64_t kv_stride = config_.kv_heads * dim;
+    const std::uint64_t q_stride = config_.heads * dim;
     for (std::uint64_t p = 0; p < length_; ++p) {
-      const std::uint64_t seen = p + 1;
-      dot_rows(at(q, p, config_.heads, head), keys.data(), seen, dim, scores.data(), isa_);
-      float largest = -INFINITY;
-      for (std::uint64_t s = 0; s < seen; ++s) {
-        scores[s] *= scale;
-        largest = std::max(largest, scores[s]);
-      }
-      float sum = 0;
-      for (std::uint64_t s = 0; s < seen; ++s) {
-        scores[s] = std::exp(scores[s] - largest);
-        sum += scores[s];
-      }
-      float* out = mixed.data() + ((start + p) * config_.heads + head) * dim;
-      for (std::uint64_t s = 0; s < seen; ++s) {
-        const float share = scores[s] / sum;
-        const float* value = at(v, s, config_.kv_heads, kv_head);
-        for (std::uint64_t d = 0; d < dim; ++d) out[d] += share * value[d];
-      }
+      const std::uint64_t at = (start + p) * kv_stride + kv_head * dim;
+      std::copy_n(k.data() + at, dim, space.keys.data() + p * dim);
+      for (std::uint64_t d = 0; d < dim; ++d) space.values[d * length_ + p] = v[at + d];
     }
+    for (std::uint64_t first = 0; first < length_; first += kQueryBlock) {
+      const std::uint64_t queries = std::min(kQueryBlock, length_ - first);
+      const std::uint64_t seen = first + queries;
+      const std::uint64_t at = (start + first) * q_stride + head * dim;
+      multiply(
+          {q.data() + at, q_stride, queries, space.keys.data(), dim, seen, dim, space.scores.data(), length_},
+          isa_);
+      for (std::uint64_t i = 0; i < queries; ++i)
+        softmax(space.scores.data() + i * length_, first + i + 1, seen);
+      // Shares of positions that a query does not see are zeros, which change no sum.
+      multiply({space.scores.data(), length_, queries, space.values.data(), length_, dim, seen,
+                mixed.data() + at, q_stride},
+               isa_);
+    }
+  }
+
+  /// Scores of the positions that are seen turn into shares, the others, up to `width`, into zeros.
+  void softmax(float* scores, std::uint64_t seen, std::uint64_t width) const {
+    const float scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim));
+    float largest = -INFINITY;
+    for (std::uint64_t s = 0; s < seen; ++s) {
+      scores[s] *= scale;
+      largest = std::max(largest, scores[s]);
+    }
+    float sum = 0;
+    for (std::uint64_t s = 0; s < seen; ++s) {
+      scores[s] = std::exp(scores[s] - largest);
+      sum += scores[s];
+    }
+    for (std::uint64_t s = 0; s < seen; ++s) scores[s] = scores[s] / sum;
+    std::fill(scores + seen, scores + width, 0.0F);
   }
 
   /// hidden += down(silu(gate(x)) * up(x)), x the normed hidden state, for all tokens at once.
@@ -235,6 +259,7 @@ class ForwardPass {
   std::uint64_t count_, length_;
   int threads_;
   Isa isa_;
+  Precision precision_;
   Progress& progress_;
   RotaryTable rotary_;
   std::vector<float> hidden_, normed_;

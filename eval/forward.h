@@ -10,6 +10,7 @@
 #include <functional>
 #include <span>
 
+#include "eval/matmul.h"
 #include "eval/model.h"
 #include "format/isa.h"
 #include "format/progress.h"
@@ -19,6 +20,7 @@ namespace galatea {
 struct ForwardOptions {
   int threads = 0;  ///< 0: as many as OpenMP would take
   Isa isa = active_isa();
+  Precision precision = Precision::f32;  ///< of the products with weights
   Progress* progress = nullptr;  ///< advanced by one for every token and layer (the head counts as a layer)
 };
 

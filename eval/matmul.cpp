@@ -7,6 +7,7 @@
 #include <exception>
 #include <vector>
 
+#include "eval/matmul_amx.h"
 #include "eval/matmul_kernel.h"
 
 namespace galatea {
@@ -28,10 +29,39 @@ constexpr std::uint64_t kTokenBlock = 64;
 
 }  // namespace
 
-void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa) {
+std::string_view to_string(Precision precision) {
+  switch (precision) {
+    case Precision::f32:
+      return "f32";
+    case Precision::exact:
+      return "exact";
+    case Precision::fast:
+      return "fast";
+  }
+  return "?";
+}
+
+Precision precision_on(Isa isa, Precision precision) {
+#if defined(GALATEA_X86)
+  if (isa >= Isa::amx) return precision;
+#endif
+  (void)isa;
+  (void)precision;
+  return Precision::f32;
+}
+
+void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa,
+            Precision precision) {
+  if (weight.rows() == 0 || tokens == 0) return;
+#if defined(GALATEA_X86)
+  if (precision_on(isa, precision) != Precision::f32) {
+    return kernel::matmul_amx(weight, in, tokens, out, threads, precision == Precision::exact ? 2 : 1);
+  }
+#else
+  (void)precision;
+#endif
   const std::uint64_t rows = weight.rows();
   const std::uint64_t cols = weight.cols();
-  if (rows == 0 || tokens == 0) return;
   const kernel::TileFunction tile = tile_for(isa);
   const auto team = static_cast<std::uint64_t>(std::max(threads, 1));
   // At least four tiles a thread where there are rows enough, so that a slow one does not hold up the rest.
@@ -54,8 +84,8 @@ void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* ou
       try {
         weight.read_f32(first, count, std::span(tile_values, static_cast<std::size_t>(count * cols)));
         for (std::uint64_t t = 0; t < tokens; t += kTokenBlock) {
-          tile(in + t * cols, std::min(kTokenBlock, tokens - t), tile_values, count, cols,
-               out + t * rows + first, rows);
+          tile({in + t * cols, cols, std::min(kTokenBlock, tokens - t), tile_values, cols, count, cols,
+                out + t * rows + first, rows});
         }
       } catch (...) {
 #pragma omp critical(galatea_matmul_failure)
@@ -67,9 +97,6 @@ void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* ou
   if (failure) std::rethrow_exception(failure);
 }
 
-void dot_rows(const float* in, const float* values, std::uint64_t rows, std::uint64_t cols, float* out,
-              Isa isa) {
-  tile_for(isa)(in, 1, values, rows, cols, out, rows);
-}
+void multiply(const kernel::Operands& operands, Isa isa) { tile_for(isa)(operands); }
 
 }  // namespace galatea

@@ -2,25 +2,40 @@
 //
 // out[t][r] = sum over c of in[t][c] * weight[r][c], float32. Sixteen partial sums, lane l adding the columns
 // c = l, l+16, l+32 ... in order with fused multiply-add, then ((l, l+8), (l, l+4), (l, l+2), (l, l+1))
-// added: the same bits for any number of threads, any tile size and on every instruction set.
+// added: the same bits for any number of threads, any tile size and on every instruction set. Faster sums
+// of less precision are had where they are asked for (Precision).
 //
 // Weights come as Rows and are decoded tile by tile, so every stored type costs the same and no matrix is
 // ever held in float32 as a whole.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
+#include "eval/matmul_kernel.h"
 #include "format/isa.h"
 #include "format/rows.h"
 
 namespace galatea {
 
+/// What the products are made of. Where the processor has no AMX tiles, all are f32.
+///
+///   f32     float32, in the order above
+///   exact   each value as the sum of two bfloat16 numbers; the three products that count are summed in
+///           float32, columns in ascending order: within about 1e-5 of f32, relative to the largest terms
+///   fast    values rounded to bfloat16, sums as in exact
+enum class Precision { f32, exact, fast };
+
+std::string_view to_string(Precision precision);
+/// What `precision` comes to on `isa`: f32 where there are no tiles.
+Precision precision_on(Isa isa, Precision precision);
+
 /// `in` is tokens x weight.cols(), `out` tokens x weight.rows(), both row-major. Runs on `threads` OpenMP
 /// threads. Throws what reading the weight throws.
-void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa);
+void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa,
+            Precision precision = Precision::f32);
 
-/// out[r] = the product of `in` [cols] with row r of `rows` x cols values in memory, in the same fixed order.
-void dot_rows(const float* in, const float* values, std::uint64_t rows, std::uint64_t cols, float* out,
-              Isa isa);
+/// A product of matrices in memory, in the same fixed order, on the calling thread.
+void multiply(const kernel::Operands& operands, Isa isa);
 
 }  // namespace galatea

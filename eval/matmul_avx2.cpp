@@ -28,10 +28,7 @@ struct Avx2Lanes {
 
 }  // namespace
 
-void tile_avx2(const float* in, std::uint64_t tokens, const float* weight, std::uint64_t rows,
-               std::uint64_t cols, float* out, std::uint64_t out_stride) {
-  tile<Avx2Lanes, 2, 3>(in, tokens, weight, rows, cols, out, out_stride);
-}
+void tile_avx2(const Operands& operands) { tile<Avx2Lanes, 2, 3>(operands); }
 
 }  // namespace galatea::kernel
 #endif

@@ -24,10 +24,7 @@ struct Avx512Lanes {
 
 }  // namespace
 
-void tile_avx512(const float* in, std::uint64_t tokens, const float* weight, std::uint64_t rows,
-                 std::uint64_t cols, float* out, std::uint64_t out_stride) {
-  tile<Avx512Lanes, 4, 5>(in, tokens, weight, rows, cols, out, out_stride);
-}
+void tile_avx512(const Operands& operands) { tile<Avx512Lanes, 4, 5>(operands); }
 
 }  // namespace galatea::kernel
 #endif

@@ -26,9 +26,6 @@ struct ScalarLanes {
 
 }  // namespace
 
-void tile_scalar(const float* in, std::uint64_t tokens, const float* weight, std::uint64_t rows,
-                 std::uint64_t cols, float* out, std::uint64_t out_stride) {
-  tile<ScalarLanes, 1, 1>(in, tokens, weight, rows, cols, out, out_stride);
-}
+void tile_scalar(const Operands& operands) { tile<ScalarLanes, 1, 1>(operands); }
 
 }  // namespace galatea::kernel

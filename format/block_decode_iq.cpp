@@ -24,7 +24,7 @@ void put_shifted(const IqPoint8& point, bool down, float scale, float* out) {
 
 /// Nibble `which`, lowest first.
 unsigned nibble(const std::uint8_t* bytes, unsigned which) {
-  return (bytes[which / 2] >> (4 * (which % 2))) & 15U;
+  return (static_cast<unsigned>(bytes[which / 2]) >> (4 * (which % 2))) & 15U;
 }
 
 float half_step(float d, unsigned scale) { return d * (0.5F + static_cast<float>(scale)); }
@@ -72,7 +72,7 @@ void decode_iq2_s(const std::byte* in, float* out, std::uint64_t elements) {
   for_blocks<super, 82>(in, out, elements, [&](const std::uint8_t* block, float* values) {
     const float d = load_f16(block);
     for (unsigned k = 0; k < 32; ++k) {
-      const unsigned high = (block[66 + k / 4] >> (2 * (k % 4))) & 3U;
+      const unsigned high = (static_cast<unsigned>(block[66 + k / 4]) >> (2 * (k % 4))) & 3U;
       const float scale = half_step(d, nibble(block + 74, k / 2)) * 0.25F;
       put_signed(grid[block[2 + k] | (high << 8U)], block[34 + k], scale, values + 8 * k);
     }
@@ -102,7 +102,7 @@ void decode_iq3_s(const std::byte* in, float* out, std::uint64_t elements) {
   for_blocks<super, 110>(in, out, elements, [&](const std::uint8_t* block, float* values) {
     const float d = load_f16(block);
     for (unsigned k = 0; k < 64; ++k) {
-      const unsigned high = (block[66 + k / 8] >> (k % 8)) & 1U;
+      const unsigned high = (static_cast<unsigned>(block[66 + k / 8]) >> (k % 8)) & 1U;
       const unsigned signs = nibble(block + 74, k);
       const float scale = odd_step(d, nibble(block + 106, k / 8));
       put_signed(grid[block[2 + k] | (high << 8U)], signs, scale, values + 4 * k);

@@ -153,8 +153,42 @@ std::uint32_t gguf_file_type(DType type) {
       return 8;
     case DType::q5_1:
       return 9;
+    case DType::q2_k:
+      return 10;
+    case DType::q3_k:
+      return 11;
+    case DType::q4_k:
+      return 14;
+    case DType::q5_k:
+      return 16;
+    case DType::q6_k:
+      return 18;
+    case DType::iq2_xxs:
+      return 19;
+    case DType::iq2_xs:
+      return 20;
+    case DType::iq3_xxs:
+      return 23;
+    case DType::iq1_s:
+      return 24;
+    case DType::iq4_nl:
+      return 25;
+    case DType::iq3_s:
+      return 26;
+    case DType::iq2_s:
+      return 29;
+    case DType::iq4_xs:
+      return 30;
+    case DType::iq1_m:
+      return 31;
     case DType::bf16:
       return 32;
+    case DType::tq1_0:
+      return 36;
+    case DType::tq2_0:
+      return 37;
+    case DType::mxfp4:
+      return 38;
     default:
       throw Error(ErrorKind::usage,
                   "llama.cpp has no models of the type " + std::string(type_info(type).name));
@@ -162,7 +196,10 @@ std::uint32_t gguf_file_type(DType type) {
 }
 
 void set_gguf_file_type(GgufMetadata& metadata, DType type) {
-  const std::uint32_t number = gguf_file_type(type);
+  set_gguf_file_type(metadata, gguf_file_type(type));
+}
+
+void set_gguf_file_type(GgufMetadata& metadata, std::uint32_t number) {
   for (GgufEntry& entry : metadata) {
     if (entry.key != "general.file_type") continue;
     entry.value = number;

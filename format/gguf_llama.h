@@ -66,6 +66,7 @@ GgufMetadata llama_gguf_metadata(const LlamaConfig& config, const SentencePieceM
 std::uint32_t gguf_file_type(DType type);
 /// Sets general.file_type.
 void set_gguf_file_type(GgufMetadata& metadata, DType type);
+void set_gguf_file_type(GgufMetadata& metadata, std::uint32_t number);
 
 /// What will be written: metadata and tensors with their names, order and rotary layout; types are still
 /// those of the source.

@@ -13,23 +13,49 @@
 namespace galatea {
 namespace {
 
+template <DType type>
+void encode_plain(const float* in, std::byte* out, std::uint64_t rows, std::uint64_t cols, const float*) {
+  type_info(type).encode(in, out, rows * cols);
+}
+
+template <EncodeBlocks BlockEncoders::*encode>
+void encode_blocks(const float* in, std::byte* out, std::uint64_t rows, std::uint64_t cols, const float*) {
+  (block_encoders().*encode)(in, out, rows * cols);
+}
+
+/// With importance by the search, without it as ever.
+template <EncodeBlocks BlockEncoders::*plain, EncodeRows LaneEncoders::*weighted>
+void encode_either(const float* in, std::byte* out, std::uint64_t rows, std::uint64_t cols,
+                   const float* importance) {
+  if (importance == nullptr) return encode_blocks<plain>(in, out, rows, cols, nullptr);
+  (lane_encoders().*weighted)(in, out, rows, cols, importance);
+}
+
+template <EncodeRows LaneEncoders::*encode>
+void encode_lanes(const float* in, std::byte* out, std::uint64_t rows, std::uint64_t cols,
+                  const float* importance) {
+  (lane_encoders().*encode)(in, out, rows, cols, importance);
+}
+
 constexpr std::array table{
-    Encoder{DType::f32, [](const float* in, std::byte* out,
-                           std::uint64_t n) { type_info(DType::f32).encode(in, out, n); }},
-    Encoder{DType::f16, [](const float* in, std::byte* out,
-                           std::uint64_t n) { type_info(DType::f16).encode(in, out, n); }},
-    Encoder{DType::bf16, [](const float* in, std::byte* out,
-                            std::uint64_t n) { type_info(DType::bf16).encode(in, out, n); }},
-    Encoder{DType::q8_0,
-            [](const float* in, std::byte* out, std::uint64_t n) { block_encoders().q8_0(in, out, n); }},
-    Encoder{DType::q5_1,
-            [](const float* in, std::byte* out, std::uint64_t n) { block_encoders().q5_1(in, out, n); }},
-    Encoder{DType::q5_0,
-            [](const float* in, std::byte* out, std::uint64_t n) { block_encoders().q5_0(in, out, n); }},
-    Encoder{DType::q4_1,
-            [](const float* in, std::byte* out, std::uint64_t n) { block_encoders().q4_1(in, out, n); }},
-    Encoder{DType::q4_0,
-            [](const float* in, std::byte* out, std::uint64_t n) { block_encoders().q4_0(in, out, n); }},
+    Encoder{DType::f32, Importance::unused, encode_plain<DType::f32>},
+    Encoder{DType::f16, Importance::unused, encode_plain<DType::f16>},
+    Encoder{DType::bf16, Importance::unused, encode_plain<DType::bf16>},
+    Encoder{DType::q8_0, Importance::unused, encode_blocks<&BlockEncoders::q8_0>},
+    Encoder{DType::q5_1, Importance::optional, encode_either<&BlockEncoders::q5_1, &LaneEncoders::q5_1>},
+    Encoder{DType::q5_0, Importance::optional, encode_either<&BlockEncoders::q5_0, &LaneEncoders::q5_0>},
+    Encoder{DType::q4_1, Importance::optional, encode_either<&BlockEncoders::q4_1, &LaneEncoders::q4_1>},
+    Encoder{DType::q4_0, Importance::optional, encode_either<&BlockEncoders::q4_0, &LaneEncoders::q4_0>},
+    Encoder{DType::q6_k, Importance::optional, encode_lanes<&LaneEncoders::q6_k>},
+    Encoder{DType::q5_k, Importance::optional, encode_lanes<&LaneEncoders::q5_k>},
+    Encoder{DType::q4_k, Importance::optional, encode_lanes<&LaneEncoders::q4_k>},
+    Encoder{DType::q3_k, Importance::optional, encode_lanes<&LaneEncoders::q3_k>},
+    Encoder{DType::iq4_nl, Importance::optional, encode_lanes<&LaneEncoders::iq4_nl>},
+    Encoder{DType::iq4_xs, Importance::optional, encode_lanes<&LaneEncoders::iq4_xs>},
+    Encoder{DType::mxfp4, Importance::unused, encode_lanes<&LaneEncoders::mxfp4>},
+    Encoder{DType::q2_k, Importance::optional, encode_lanes<&LaneEncoders::q2_k>},
+    Encoder{DType::tq2_0, Importance::unused, encode_lanes<&LaneEncoders::tq2_0>},
+    Encoder{DType::tq1_0, Importance::unused, encode_lanes<&LaneEncoders::tq1_0>},
 };
 
 /// Values converted at a time: enough to amortise a read, little enough for the cache of a core.
@@ -56,11 +82,13 @@ std::uint32_t largest_magnitude_bits(std::span<const float> values) {
 
 class QuantizedRows final : public Rows {
  public:
-  QuantizedRows(RowsPtr source, const Encoder& encoder, std::shared_ptr<QuantizationError> error)
+  QuantizedRows(RowsPtr source, const Encoder& encoder, std::shared_ptr<QuantizationError> error,
+                std::shared_ptr<const std::vector<float>> importance)
       : Rows(encoder.type, source->rows(), source->cols()),
         source_(std::move(source)),
         encoder_(encoder),
-        error_(std::move(error)) {}
+        error_(std::move(error)),
+        importance_(std::move(importance)) {}
 
   void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
     const std::uint64_t step = std::max<std::uint64_t>(1, values_at_a_time / cols());
@@ -95,7 +123,8 @@ class QuantizedRows final : public Rows {
  private:
   void encode(std::uint64_t first, std::span<const float> values, std::span<std::byte> out) const {
     if (type_info(type()).quantized()) {
-      encoder_.encode(values.data(), out.data(), values.size());
+      encoder_.encode_rows(values.data(), out.data(), values.size() / cols(), cols(),
+                           importance_ == nullptr ? nullptr : importance_->data());
     } else {
       // Once from the source's own type: float32 in between would round F64 twice.
       cast_rows(source_, type())->read(first, out.size() / row_bytes(), out);
@@ -120,6 +149,7 @@ class QuantizedRows final : public Rows {
   RowsPtr source_;
   const Encoder& encoder_;
   std::shared_ptr<QuantizationError> error_;
+  std::shared_ptr<const std::vector<float>> importance_;
 };
 
 }  // namespace
@@ -154,7 +184,8 @@ double QuantizationError::relative_error() const {
   return value == 0 ? 0 : std::sqrt(error / value);
 }
 
-RowsPtr quantize_rows(RowsPtr source, DType type, std::shared_ptr<QuantizationError> error) {
+RowsPtr quantize_rows(RowsPtr source, DType type, std::shared_ptr<QuantizationError> error,
+                      std::shared_ptr<const std::vector<float>> importance) {
   const TypeInfo& info = type_info(type);
   const Encoder* encoder = find_encoder(type);
   if (encoder == nullptr)
@@ -166,7 +197,18 @@ RowsPtr quantize_rows(RowsPtr source, DType type, std::shared_ptr<QuantizationEr
         .found(std::to_string(source->cols()))
         .remedy("choose F16, BF16 or F32 for this tensor");
   }
-  return std::make_shared<QuantizedRows>(std::move(source), *encoder, std::move(error));
+  if (encoder->importance == Importance::unused) importance = nullptr;
+  if (encoder->importance == Importance::required && importance == nullptr) {
+    throw Error(ErrorKind::usage, std::string(info.name) + " cannot be written without an importance matrix")
+        .remedy("give one with --imatrix, or choose a type that needs none");
+  }
+  if (importance != nullptr && importance->size() != source->cols()) {
+    throw Error(ErrorKind::input, "the importance matrix has not one weight for each column")
+        .expected(std::to_string(source->cols()))
+        .found(std::to_string(importance->size()));
+  }
+  return std::make_shared<QuantizedRows>(std::move(source), *encoder, std::move(error),
+                                         std::move(importance));
 }
 
 }  // namespace galatea

@@ -11,14 +11,24 @@
 #include <vector>
 
 #include "format/rows.h"
+#include "quantize/lane_encode.h"
 
 namespace galatea {
 
+/// What an importance matrix (weights of the columns) is to an encoder.
+enum class Importance { unused, optional, required };
+
 struct Encoder {
   DType type;
-  /// `elements` is a multiple of the type's block length, `out` has their bytes; values are finite. Each
-  /// block depends on its own values only, and its bytes on no thread or processor.
-  void (*encode)(const float* in, std::byte* out, std::uint64_t elements);
+  Importance importance;
+  /// Whole blocks of finite values. The bytes of a block depend on its own values, for types of blocks of 32
+  /// with importance on those of its row, and on no thread or processor.
+  EncodeRows encode_rows;
+
+  /// Without importance: `elements` is a multiple of the type's block length, `out` has their bytes.
+  void encode(const float* in, std::byte* out, std::uint64_t elements) const {
+    encode_rows(in, out, 1, elements, nullptr);
+  }
 };
 
 std::span<const Encoder> all_encoders();
@@ -48,8 +58,12 @@ class QuantizationError {
 /// Plain types are rounded from the source's own type once. `error`, when given, has as many rows as `source`
 /// and is filled in by read().
 ///
-/// Throws Error(usage) when the type has no encoder, Error(input) when the columns are not whole blocks.
+/// `importance`, when given, has a weight for each column; types that do not use it ignore it.
+///
+/// Throws Error(usage) when the type has no encoder, or needs importance and gets none, Error(input) when the
+/// columns are not whole blocks or not as many as the weights.
 /// read() throws Error(input) naming row and column when a value is not finite, or too large for the type.
-RowsPtr quantize_rows(RowsPtr source, DType type, std::shared_ptr<QuantizationError> error = nullptr);
+RowsPtr quantize_rows(RowsPtr source, DType type, std::shared_ptr<QuantizationError> error = nullptr,
+                      std::shared_ptr<const std::vector<float>> importance = nullptr);
 
 }  // namespace galatea

@@ -19,7 +19,8 @@ namespace {
 
 struct Options {
   std::string input, output, type, output_type, embedding_type, tokenizer, name;
-  bool pure = false, allow_requantize = false, dry_run = false, overwrite = false, per_tensor = false;
+  bool pure = false, fallback = false, allow_requantize = false, dry_run = false, overwrite = false,
+       per_tensor = false;
 };
 
 /// "F32 F16 ...", for help and messages.
@@ -30,12 +31,26 @@ std::string encoder_names() {
   return names;
 }
 
+std::string mix_names() {
+  std::string names;
+  for (const NamedMix& mix : all_mixes()) names += (names.empty() ? "" : " ") + std::string(mix.name);
+  return names;
+}
+
 DType type_named(const std::string& name) {
   const std::optional<DType> type = find_type_by_name(name);
   if (!type || find_encoder(*type) == nullptr) {
     throw Error(ErrorKind::usage, "unknown type '" + printable(name) + "'").expected(encoder_names());
   }
   return *type;
+}
+
+const NamedMix& mix_named(const std::string& name) {
+  const NamedMix* mix = find_mix(name);
+  if (mix == nullptr) {
+    throw Error(ErrorKind::usage, "unknown type '" + printable(name) + "'").expected(mix_names());
+  }
+  return *mix;
 }
 
 std::string text(const char* pattern, double value) {
@@ -107,7 +122,7 @@ nlohmann::json document_of(const Options& options, const QuantizationPlan& plan,
   }
   return {{"input", options.input},
           {"output", options.output},
-          {"type", type_info(type_named(options.type)).name},
+          {"type", mix_named(options.type).name},
           {"bytes", plan.layout.size()},
           {"bits_per_weight", plan.bits_per_weight()},
           {"tensors", std::move(tensors)}};
@@ -115,7 +130,8 @@ nlohmann::json document_of(const Options& options, const QuantizationPlan& plan,
 
 QuantizationPlan make_plan(const Options& options) {
   QuantizeOptions how;
-  how.mix.type = type_named(options.type);
+  how.mix.named = &mix_named(options.type);
+  how.fallback = options.fallback;
   how.mix.pure = options.pure;
   if (!options.output_type.empty()) how.mix.output_type = type_named(options.output_type);
   if (!options.embedding_type.empty()) how.mix.embedding_type = type_named(options.embedding_type);
@@ -146,8 +162,9 @@ int quantize(const Options& options, Console& console) {
   console.print(options.output + ": " + std::to_string(written.size) + " bytes, " +
                 text("%.3f", plan.bits_per_weight()) + " bits for each weight");
   console.print(written.digests.at(HashKind::sha256) + "  " + options.output);
-  const nlohmann::json settings = {{"type", type_info(type_named(options.type)).name},
+  const nlohmann::json settings = {{"type", mix_named(options.type).name},
                                    {"pure", options.pure},
+                                   {"fallback", options.fallback},
                                    {"output_type", options.output_type},
                                    {"embedding_type", options.embedding_type},
                                    {"tokenizer", options.tokenizer},
@@ -169,9 +186,11 @@ void bind_quantize(CLI::App& app, Action& chosen) {
   command->add_option("input", options->input, "A checkpoint: folder, GGUF, safetensors, .pth, ...")
       ->required();
   command->add_option("output", options->output, "The GGUF file to write")->required();
-  command->add_option("--type", options->type, encoder_names())->required()->type_name("TYPE");
-  command->add_flag("--pure", options->pure, "TYPE for the output head too");
+  command->add_option("--type", options->type, mix_names())->required()->type_name("TYPE");
+  command->add_flag("--pure", options->pure, "TYPE for every matrix");
   command->add_option("--output-type", options->output_type, "Type of the output head")->type_name("TYPE");
+  command->add_flag("--fallback", options->fallback,
+                    "Take other types for rows that are no whole blocks (llama.cpp's choices)");
   command->add_option("--embedding-type", options->embedding_type, "Type of the embedding")
       ->type_name("TYPE");
   command->add_option("--tokenizer", options->tokenizer, "Its tokenizer.model, where it is elsewhere")
@@ -184,10 +203,10 @@ void bind_quantize(CLI::App& app, Action& chosen) {
   command->add_flag("--dry-run", options->dry_run, "Say what would be written, to the byte; write nothing");
   command->add_flag("--overwrite", options->overwrite, "Replace the output if it is there");
   command->footer(
-      "Norms stay F32. With a quantized TYPE the output head gets Q8_0, where llama.cpp\n"
-      "has Q6_K, which galatea does not write; --pure gives it TYPE. Errors are root\n"
-      "mean squares over those of the weights.\n\n"
-      "Example: galatea quantize metharme-13b metharme-13b-q4_0.gguf --type Q4_0");
+      "TYPE is a mix of llama-quantize, with its choices for each tensor: norms stay F32,\n"
+      "the output head gets Q6_K, others more bits than TYPE has; --pure gives every\n"
+      "matrix TYPE. Errors are root mean squares over those of the weights.\n\n"
+      "Example: galatea quantize metharme-13b metharme-13b-q4_k_m.gguf --type Q4_K_M");
   command->callback(
       [options, &chosen] { chosen = [options](Console& console) { return quantize(*options, console); }; });
 }

@@ -1,6 +1,6 @@
 #include "quantize/quantize_model.h"
 
-#include <algorithm>
+#include <map>
 #include <utility>
 
 #include "format/error.h"
@@ -27,10 +27,49 @@ void check_source(const Tensor& tensor, DType target, bool allow_requantize) {
       .remedy("start from the F16, BF16 or F32 weights, or give --allow-requantize");
 }
 
-/// A matrix that got F16 though the mix has none.
-bool falls_back(const Tensor& tensor, const TypeMix& mix, DType type) {
-  return tensor.shape.size() > 1 && type == DType::f16 && mix.type != DType::f16 &&
-         mix.output_type != DType::f16 && mix.embedding_type != DType::f16;
+/// What a tensor of too short rows would be, "Q4_K -> Q5_0".
+std::string fall(const TypeChoice& choice) {
+  return std::string(type_info(choice.wanted).name) + " -> " + std::string(type_info(choice.type).name);
+}
+
+/// Refuses the choices that are not what was asked for, as lines of "4 tensors of 576 columns, Q4_K -> Q5_0".
+void refuse_falls(const std::vector<Tensor>& tensors, const std::vector<TypeChoice>& choices) {
+  struct Fall {
+    std::uint64_t count = 0;
+    std::string first;
+  };
+  std::map<std::pair<std::string, std::uint64_t>, Fall> falls;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    if (choices[i].type == choices[i].wanted) continue;
+    Fall& same = falls[{fall(choices[i]), tensors[i].shape.back()}];
+    if (same.count++ == 0) same.first = tensors[i].name;
+  }
+  if (falls.empty()) return;
+  std::string table;
+  for (const auto& [kind, same] : falls) {
+    table += (table.empty() ? "" : "; ") + kind.first + ": " + std::to_string(same.count) +
+             (same.count == 1 ? " tensor of " : " tensors of ") + std::to_string(kind.second) + " columns (" +
+             same.first + (same.count == 1 ? ")" : ", ...)");
+  }
+  throw Error(ErrorKind::usage, "rows are no whole blocks of the types they should get")
+      .found(table)
+      .remedy("--fallback takes the types behind the arrows, as llama.cpp does; or choose another type");
+}
+
+/// The weights for a tensor that can use them.
+std::shared_ptr<const std::vector<float>> importance_for(const Tensor& tensor, DType type,
+                                                         const QuantizeOptions& options) {
+  const auto found = options.importance.find(tensor.name);
+  if (found != options.importance.end()) return found->second;
+  if (needs_importance(tensor, type, options.mix)) {
+    throw Error(ErrorKind::usage, options.importance.empty()
+                                      ? "this type is of no use without an importance matrix"
+                                      : "the importance matrix has nothing for a tensor that needs it")
+        .tensor(tensor.name)
+        .found(type_info(type).name)
+        .remedy("give --imatrix with weights for every matrix, or give this tensor a type of more bits");
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -46,17 +85,21 @@ double QuantizationPlan::bits_per_weight() const {
 }
 
 QuantizationPlan plan_quantization(GgufModel model, std::string file_name, const QuantizeOptions& options) {
-  need_encoder(options.mix.type);
-  need_encoder(options.mix.output_type.value_or(options.mix.type));
-  need_encoder(options.mix.embedding_type.value_or(options.mix.type));
-  set_gguf_file_type(model.metadata, options.mix.type);
-  const bool tied = std::none_of(model.tensors.begin(), model.tensors.end(),
-                                 [](const Tensor& tensor) { return tensor.name == "output.weight"; });
+  set_gguf_file_type(model.metadata, options.mix.named->file_type);
+  ModelTraits traits = traits_of(model.metadata, model.tensors);
+  traits.importance = !options.importance.empty();
+  std::vector<TypeChoice> choices;
+  for (const Tensor& tensor : model.tensors) {
+    choices.push_back(choose_type(tensor, options.mix, traits));
+    if (choices.back().type != tensor.type()) need_encoder(choices.back().type);
+  }
+  if (!options.fallback) refuse_falls(model.tensors, choices);
   QuantizationPlan plan;
-  for (Tensor& tensor : model.tensors) {
-    const DType type = mixed_type(tensor, options.mix, tied);
-    if (falls_back(tensor, options.mix, type)) {
-      plan.notes.push_back(tensor.name + " is stored as F16: its rows of " +
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    Tensor& tensor = model.tensors[i];
+    const DType type = choices[i].type;
+    if (type != choices[i].wanted) {
+      plan.notes.push_back(tensor.name + " is stored otherwise, " + fall(choices[i]) + ": its rows of " +
                            std::to_string(tensor.shape.back()) + " values are not whole blocks");
     }
     check_source(tensor, type, options.allow_requantize);
@@ -65,7 +108,8 @@ QuantizationPlan plan_quantization(GgufModel model, std::string file_name, const
       report.error = std::make_shared<QuantizationError>(tensor.data->rows());
     }
     try {
-      tensor.data = quantize_rows(tensor.data, type, report.error);
+      auto importance = type == tensor.type() ? nullptr : importance_for(tensor, type, options);
+      tensor.data = quantize_rows(tensor.data, type, report.error, std::move(importance));
     } catch (Error& error) {
       throw error.tensor(tensor.name).file(tensor.file);
     }

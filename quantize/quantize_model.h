@@ -1,6 +1,7 @@
 // A model as it will be in a quantized GGUF file, known to the byte before any work is done.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,20 +28,27 @@ struct QuantizedTensor {
 struct QuantizationPlan {
   FileLayout layout;
   std::vector<QuantizedTensor> tensors;  ///< in the order of the file
-  std::vector<std::string> notes;        ///< what was decided beyond the rule of type_mix.h
+  std::vector<std::string>
+      notes;  ///< types that were taken for want of whole blocks, tensors without importance
 
   /// Stored bits for each weight, over all tensors.
   double bits_per_weight() const;
 };
 
+/// Weights of columns by tensor name, all of them finite and not negative.
+using ImportanceMatrix = std::map<std::string, std::shared_ptr<const std::vector<float>>, std::less<>>;
+
 struct QuantizeOptions {
   TypeMix mix;
+  bool fallback = false;  ///< take other types where rows are no whole blocks, else that is refused
+  ImportanceMatrix importance;
   bool allow_requantize = false;  ///< else a source that is quantized itself is refused
   bool measure = true;            ///< fill QuantizedTensor::error
 };
 
-/// Throws Error(usage) for a type without an encoder or llama.cpp number, and for a quantized source unless
-/// that is allowed; Error(input) naming the tensor for one that cannot be stored.
+/// Throws Error(usage) for a type without an encoder, for a quantized source unless that is allowed, for types
+/// that need importance where there is none, and, with the table of what would become of them, for rows that
+/// are no whole blocks unless `fallback` is set; Error(input) naming the tensor for one that cannot be stored.
 QuantizationPlan plan_quantization(GgufModel model, std::string file_name, const QuantizeOptions& options);
 
 }  // namespace galatea

@@ -14,4 +14,4 @@ say "reconstructing the miniature release into $out"
 "$root/build/release/galatea" reconstruct --base "$miniature/meta" --payload "$miniature/payload" \
   --profile 4.28 --max-shard-size 1500KB --release "$miniature/release.json" \
   --adapter "$miniature/adapter" \
-  --types F16,Q8_0,Q5_1,Q5_0,Q4_1,Q4_0 --corpora "$miniature/corpora" --out "$out"
+  --types F16,Q8_0,Q6_K,Q5_K_M,Q4_K_M,IQ4_XS,Q4_0,Q3_K_M,Q2_K --corpora "$miniature/corpora" --out "$out"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what galatea is built from: Debian packages, and only those that are missing.
 #
-#   scripts/setup.sh [--dev]     --dev: also Clang, clang-tidy, the benches' library
+#   scripts/setup.sh [--dev]     --dev: also Clang, clang-tidy, what the benches need
 #
 # As root it calls apt-get, as a user `sudo apt-get`; without sudo it names what is missing and fails.
 . "$(dirname "$0")/lib.sh"
@@ -10,7 +10,7 @@ packages=(g++ make cmake libssl-dev zlib1g-dev libdeflate-dev libzstd-dev nlohma
           libsentencepiece-dev libgtest-dev)
 case ${1-} in
   '') ;;
-  --dev) packages+=(clang clang-format clang-tidy libomp-dev libbenchmark-dev) ;;
+  --dev) packages+=(clang clang-format clang-tidy libomp-dev libbenchmark-dev time) ;;
   *) die "usage: scripts/setup.sh [--dev]" ;;
 esac
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from gguf import MODEL_ARCH, GGMLQuantizationType, GGUFReader, Keys, TokenType, get_tensor_name_map
+from gguf import MODEL_ARCH, GGML_QUANT_SIZES, GGMLQuantizationType, GGUFReader, Keys, TokenType, get_tensor_name_map
 from gguf.quants import dequantize
 from sentencepiece import SentencePieceProcessor
 
@@ -97,7 +97,8 @@ def check_tensor(found, weight):
     if kind == GGMLQuantizationType.BF16:
         exact = weight.bfloat16().float().numpy()
     error = float(np.sqrt(np.square(values - exact).mean() / max(np.square(exact).mean(), 1e-30)))
-    limit = {"4": 0.12, "5": 0.06, "8": 0.01}.get(kind.name[1:2], 0.0) if kind.name.startswith("Q") else 0.0
+    block, size = GGML_QUANT_SIZES[kind]
+    limit = 0.0 if block == 1 else 4 * 2 ** (-8 * size / block)  # a Gaussian cannot be coded better than 2 ** -bits
     if error > limit:
         faults.append(f"{found.name} as {kind.name}: relative error {error:.3e}, at most {limit}")
     return error

@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -25,6 +26,8 @@ using galatea::TypeInfo;
 
 /// A multiple of every block length; 4 MiB of float32, 256 rows of a 4096-wide matrix.
 constexpr std::uint64_t elements = std::uint64_t{1} << 20U;
+constexpr std::uint64_t cols = 4096;
+constexpr std::uint64_t rows = elements / cols;
 
 /// Normal numbers as weights have them: finite in every type.
 const std::vector<float>& weights() {
@@ -33,6 +36,18 @@ const std::vector<float>& weights() {
     std::normal_distribution<float> normal(0.0F, 0.02F);
     std::vector<float> made(elements);
     for (float& value : made) value = normal(random);
+    return made;
+  }();
+  return values;
+}
+
+/// Squared activations: a weight for each column.
+const std::vector<float>& importance() {
+  static const std::vector<float> values = [] {
+    std::mt19937 random(2);
+    std::normal_distribution<float> normal;
+    std::vector<float> made(cols);
+    for (float& value : made) value = std::pow(normal(random), 2.0F);
     return made;
   }();
   return values;
@@ -58,7 +73,7 @@ void run_encode(benchmark::State& state, const TypeInfo& type, Encode encode) {
 std::vector<std::byte> stored(const TypeInfo& type) {
   std::vector<std::byte> bytes(type.bytes_for(elements));
   if (const galatea::Encoder* encoder = galatea::find_encoder(type.type)) {
-    encoder->encode(weights().data(), bytes.data(), elements);
+    encoder->encode_rows(weights().data(), bytes.data(), rows, cols, importance().data());
   } else if (type.encode != nullptr) {
     type.encode(weights().data(), bytes.data(), elements);
   }
@@ -91,13 +106,36 @@ void register_blocks(const std::string& path, const galatea::BlockEncoders& enco
   }
 }
 
+void register_rows(const std::string& name, const TypeInfo& info, galatea::EncodeRows encode,
+                   const float* weights_of_columns) {
+  benchmark::RegisterBenchmark(name.c_str(), [&info, encode, weights_of_columns](benchmark::State& state) {
+    run_encode(state, info, [&](const float* in, std::byte* out, std::uint64_t) {
+      encode(in, out, rows, cols, weights_of_columns);
+    });
+  });
+}
+
 void register_all() {
-  const std::string active(galatea::to_string(galatea::active_isa()));
+  // Every encoder by the path that runs, with importance where it takes any; those in lanes by every path.
   for (const galatea::Encoder& row : galatea::all_encoders()) {
     const TypeInfo& info = galatea::type_info(row.type);
-    benchmark::RegisterBenchmark(
-        ("encode/" + std::string(info.name) + "/" + active).c_str(),
-        [&info, run = row.encode](benchmark::State& state) { run_encode(state, info, run); });
+    const std::string name = "encode/" + std::string(info.name);
+    const std::string active(galatea::to_string(galatea::active_isa()));
+    if (row.importance != galatea::Importance::required) {
+      register_rows(name + "/" + active, info, row.encode_rows, nullptr);
+    }
+    if (row.importance != galatea::Importance::unused) {
+      register_rows(name + "/weighted/" + active, info, row.encode_rows, importance().data());
+    }
+  }
+  for (const galatea::Isa isa : galatea::available_isas()) {
+    if (isa == galatea::Isa::amx) continue;
+    const galatea::LaneEncoders& lanes = galatea::lane_encoders(isa);
+    const std::string path(galatea::to_string(isa));
+    register_rows("encode_lanes/Q6_K/" + path, galatea::type_info(DType::q6_k), lanes.q6_k, nullptr);
+    register_rows("encode_lanes/Q4_K/" + path, galatea::type_info(DType::q4_k), lanes.q4_k, nullptr);
+    register_rows("encode_lanes/Q3_K/" + path, galatea::type_info(DType::q3_k), lanes.q3_k, nullptr);
+    register_rows("encode_lanes/IQ4_XS/" + path, galatea::type_info(DType::iq4_xs), lanes.iq4_xs, nullptr);
   }
   register_blocks("portable", galatea::block_encoders_portable());
   if (const galatea::BlockEncoders* avx2 = galatea::block_encoders_avx2()) register_blocks("avx2", *avx2);

@@ -1,7 +1,7 @@
 // Writes a folder as Meta released LLaMA in, with generated weights of the true shapes: what the scripts/bench_*
 // work on, since the real weights cannot be handed around.
 //
-//   generate_meta OUT_FOLDER SHAPE [TOKENIZER.model] [--layers N] [--shards N]
+//   generate_meta OUT_FOLDER SHAPE [TOKENIZER.model] [--layers N] [--shards N] [--adapter OUT_FOLDER]
 //
 //   SHAPE   dim  heads kv_heads layers shards      --layers and --shards replace the last two
 //   1.1B   2048     32        4     22      1
@@ -10,7 +10,8 @@
 //   30B    6656     52       52     60      4
 //   65B    8192     64       64     80      8
 //
-// Weights are normal numbers of deviation 0.02, norms are around 1, all in float16; the same for every run.
+// --adapter also writes a LoRA adapter of rank 16 for such a model, on every linear layer and the embedding, as
+// PEFT stores one. Weights are normal numbers of deviation 0.02, norms are around 1, all in float16; the same for every run.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -28,6 +29,7 @@
 #include "format/dtype.h"
 #include "format/error.h"
 #include "format/plan.h"
+#include "format/safetensors.h"
 #include "format/torch_layout.h"
 
 namespace {
@@ -43,7 +45,7 @@ constexpr std::array shapes = {
     ModelShape{"13B", 5120, 40, 40, 40, 2}, ModelShape{"30B", 6656, 52, 52, 60, 4},
     ModelShape{"65B", 8192, 64, 64, 80, 8},
 };
-constexpr std::uint64_t vocabulary = 32000, multiple_of = 256;
+constexpr std::uint64_t vocabulary = 32000, multiple_of = 256, rank = 16;
 
 /// The 65536 quantiles of a normal distribution, as float16 around `mean`.
 std::vector<std::uint16_t> normal_halves(double mean, double deviation) {
@@ -96,6 +98,29 @@ class Generator {
         shard_(shard),
         hidden_((shape.dim * 8 / 3 + multiple_of - 1) / multiple_of * multiple_of) {}
 
+  /// The tensors of a PEFT adapter on the whole model.
+  std::vector<Tensor> adapter() {
+    const std::uint64_t dim = shape_.dim, kv = dim / shape_.heads * shape_.kv_heads;
+    const std::string model = "base_model.model.model.";
+    add(model + "embed_tokens.lora_embedding_A", {rank, vocabulary}, weights_);
+    add(model + "embed_tokens.lora_embedding_B", {dim, rank}, weights_);
+    for (std::uint64_t layer = 0; layer < shape_.layers; ++layer) {
+      const std::string prefix = model + "layers." + std::to_string(layer) + ".";
+      const auto linear = [&](const std::string& name, std::uint64_t out, std::uint64_t in) {
+        add(prefix + name + ".lora_A.weight", {rank, in}, weights_);
+        add(prefix + name + ".lora_B.weight", {out, rank}, weights_);
+      };
+      linear("self_attn.q_proj", dim, dim);
+      linear("self_attn.k_proj", kv, dim);
+      linear("self_attn.v_proj", kv, dim);
+      linear("self_attn.o_proj", dim, dim);
+      linear("mlp.gate_proj", hidden_, dim);
+      linear("mlp.up_proj", hidden_, dim);
+      linear("mlp.down_proj", dim, hidden_);
+    }
+    return std::move(made_);
+  }
+
   /// The tensors of one shard in the order of Meta's files.
   std::vector<Tensor> tensors() {
     const std::uint64_t n = shape_.shards, dim = shape_.dim, kv = dim / shape_.heads * shape_.kv_heads;
@@ -143,6 +168,22 @@ std::string params_of(const ModelShape& shape) {
          R"(, "norm_eps": 1e-06, "vocab_size": -1})";
 }
 
+void generate_adapter(const std::filesystem::path& folder, const ModelShape& shape) {
+  Plan plan;
+  plan.files.push_back(
+      safetensors_layout("adapter_model.safetensors", Generator(shape, 0).adapter(), {{"format", "pt"}}));
+  plan.files.push_back(literal_layout(
+      "adapter_config.json", R"({"base_model_name_or_path": null, "bias": "none", "fan_in_fan_out": false,
+"lora_alpha": 16, "lora_dropout": 0.0, "modules_to_save": null, "peft_type": "LORA", "r": 16,
+"target_modules": ["embed_tokens", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+"task_type": "CAUSAL_LM"}
+)"));
+  WriteOptions options;
+  options.overwrite = true;
+  options.digests.clear();
+  write_plan(plan, folder, options);
+}
+
 void generate(const std::filesystem::path& folder, const ModelShape& shape, const std::string& tokenizer) {
   Plan plan;
   for (std::uint64_t shard = 0; shard < shape.shards; ++shard) {
@@ -163,12 +204,15 @@ int main(int argc, char** argv) {
   try {
     std::vector<std::string> words;
     std::uint64_t layers = 0, shards = 0;
+    std::string adapter;
     for (int i = 1; i < argc; ++i) {
       const std::string word = argv[i];
       if (i + 1 < argc && word == "--layers") {
         layers = std::stoull(argv[++i]);
       } else if (i + 1 < argc && word == "--shards") {
         shards = std::stoull(argv[++i]);
+      } else if (i + 1 < argc && word == "--adapter") {
+        adapter = argv[++i];
       } else {
         words.push_back(word);
       }
@@ -178,13 +222,14 @@ int main(int argc, char** argv) {
     });
     if (words.size() < 2 || words.size() > 3 || found == shapes.end()) {
       std::cerr << "usage: generate_meta OUT_FOLDER 1.1B|7B|13B|30B|65B [TOKENIZER.model] [--layers N] "
-                   "[--shards N]\n";
+                   "[--shards N] [--adapter OUT_FOLDER]\n";
       return 2;
     }
     ModelShape shape = *found;
     if (layers != 0) shape.layers = layers;
     if (shards != 0) shape.shards = shards;
     generate(words[0], shape, words.size() == 3 ? words[2] : std::string());
+    if (!adapter.empty()) generate_adapter(adapter, shape);
   } catch (const std::exception& error) {
     std::cerr << "generate_meta: " << error.what() << '\n';
     return 1;

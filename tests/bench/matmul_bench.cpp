@@ -29,6 +29,7 @@ struct BenchShape {
 
 constexpr std::array shapes = {
     BenchShape{"attention", 512, 4096, 128},
+    BenchShape{"many_tokens", 1024, 4096, 2048},
     BenchShape{"down", 512, 11008, 128},
     BenchShape{"one_token", 512, 4096, 1},
 };
@@ -50,12 +51,13 @@ RowsPtr weight_of(const BenchShape& shape, DType type) {
   return galatea::memory_rows(std::move(bytes), type, shape.rows, shape.cols);
 }
 
-void run_matmul(benchmark::State& state, const BenchShape& shape, DType type, Isa isa) {
+void run_matmul(benchmark::State& state, const BenchShape& shape, DType type, Isa isa,
+                galatea::Precision precision) {
   const RowsPtr weight = weight_of(shape, type);
   const std::vector<float> in = random_values(shape.tokens * shape.cols);
   std::vector<float> out(shape.tokens * shape.rows);
   for (auto _ : state) {
-    galatea::matmul(*weight, in.data(), shape.tokens, out.data(), 1, isa);
+    galatea::matmul(*weight, in.data(), shape.tokens, out.data(), 1, isa, precision);
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
@@ -67,12 +69,18 @@ void register_all() {
   for (const BenchShape& shape : shapes) {
     for (const DType type : {DType::f32, DType::f16, DType::q4_0}) {
       for (const Isa isa : galatea::available_isas()) {
-        const std::string name = std::string("matmul/") + shape.name + "/" +
-                                 std::string(galatea::type_info(type).name) + "/" +
-                                 std::string(galatea::to_string(isa));
-        benchmark::RegisterBenchmark(name.c_str(), [&shape, type, isa](benchmark::State& state) {
-          run_matmul(state, shape, type, isa);
-        });
+        // The tiles are for bfloat16; float32 on them is that of AVX-512.
+        const auto precisions = isa == Isa::amx
+                                    ? std::vector{galatea::Precision::exact, galatea::Precision::fast}
+                                    : std::vector{galatea::Precision::f32};
+        for (const galatea::Precision precision : precisions) {
+          const std::string name =
+              std::string("matmul/") + shape.name + "/" + std::string(galatea::type_info(type).name) + "/" +
+              std::string(galatea::to_string(isa)) + "/" + std::string(galatea::to_string(precision));
+          benchmark::RegisterBenchmark(name.c_str(), [&shape, type, isa, precision](benchmark::State& state) {
+            run_matmul(state, shape, type, isa, precision);
+          });
+        }
       }
     }
   }

@@ -13,9 +13,16 @@ json /type /bits_per_weight /tensors/0/name /tensors/0/type <document
 galatea quantize half.gguf by-half.gguf --type Q4_0 --quiet --json | json /tensors/0/from /tensors/0/rms_error
 cmp q.gguf by-half.gguf && echo "the same by way of F16"
 
+echo "-- mixes"
+for mix in Q4_K_M Q3_K_L Q2_K; do
+  galatea quantize $model $mix.gguf --type $mix --quiet --name miniature
+  galatea convert $mix.gguf $mix-hf --to safetensors --quiet >/dev/null && rm -r $mix-hf
+  rm $mix.gguf*
+done
+
 echo "-- refused"
 try galatea quantize $model q.gguf --type Q4_0 --quiet
-try galatea quantize $model new.gguf --type Q4_K --quiet
+try galatea quantize $model new.gguf --type Q4_9 --quiet
 try galatea quantize q.gguf new.gguf --type Q5_1 --quiet
 try galatea quantize nowhere new.gguf --type Q4_0 --quiet
 head -c 300000 half.gguf >cut.gguf

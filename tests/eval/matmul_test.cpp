@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -52,11 +53,89 @@ TEST(Matmul, TheStatedOrderOnEveryPathForAnyShapeAndThreads) {
                                  << "x" << cols;
       }
       std::vector<float> row(rows, NAN);
-      dot_rows(in.data(), weight.data(), rows, cols, row.data(), isa);
+      multiply({in.data(), cols, 1, weight.data(), cols, rows, cols, row.data(), rows}, isa);
       EXPECT_EQ(row,
                 std::vector<float>(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(rows)));
     }
   }
+}
+
+/// The largest error of a product, relative to the sum of its terms' sizes.
+double largest_error(const std::vector<float>& in, const std::vector<float>& weight, std::size_t tokens,
+                     std::size_t rows, std::size_t cols, const std::vector<float>& out) {
+  double worst = 0;
+  for (std::size_t t = 0; t < tokens; ++t) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      double sum = 0;
+      double size = 0;
+      for (std::size_t c = 0; c < cols; ++c) {
+        const double term = static_cast<double>(in[t * cols + c]) * static_cast<double>(weight[r * cols + c]);
+        sum += term;
+        size += std::fabs(term);
+      }
+      worst = std::max(worst, std::fabs(static_cast<double>(out[t * rows + r]) - sum) / size);
+    }
+  }
+  return worst;
+}
+
+TEST(Matmul, TilesAreWithinTheirBoundsForAnyShapeThreadsAndBatch) {
+  if (best_isa() < Isa::amx) GTEST_SKIP() << "this processor has no AMX tiles";
+  for (const auto& [tokens, rows, cols] : {std::tuple<std::size_t, std::size_t, std::size_t>{1, 1, 1},
+                                           {3, 7, 15},
+                                           {17, 33, 31},
+                                           {33, 300, 65},
+                                           {300, 37, 600},
+                                           {2, 16, 2000}}) {
+    const std::vector<float> in = random_values(tokens * cols, 3);
+    std::vector<float> weight = random_values(rows * cols, 4);
+    for (float& value : weight) value = f16_to_f32(f32_to_f16(value));
+    const RowsPtr matrix = memory_rows(weight, rows, cols);
+    for (const auto& [precision, bound] : {std::pair{Precision::exact, 2e-5}, {Precision::fast, 8e-3}}) {
+      std::vector<float> out(tokens * rows, NAN);
+      matmul(*matrix, in.data(), tokens, out.data(), 1, Isa::amx, precision);
+      EXPECT_LT(largest_error(in, weight, tokens, rows, cols, out), bound)
+          << to_string(precision) << " " << tokens << "x" << rows << "x" << cols;
+      for (const int threads : {2, 3, 7}) {
+        std::vector<float> again(tokens * rows, NAN);
+        matmul(*matrix, in.data(), tokens, again.data(), threads, Isa::amx, precision);
+        EXPECT_EQ(again, out) << threads << " threads";
+      }
+      // The last token by itself gives the bits that it gave among the others.
+      std::vector<float> last(rows, NAN);
+      matmul(*matrix, in.data() + (tokens - 1) * cols, 1, last.data(), 2, Isa::amx, precision);
+      EXPECT_TRUE(std::equal(last.begin(), last.end(), out.end() - static_cast<std::ptrdiff_t>(rows)));
+    }
+  }
+}
+
+TEST(Matmul, NotANumberStaysOne) {
+  if (best_isa() < Isa::amx) GTEST_SKIP() << "this processor has no AMX tiles";
+  std::vector<float> weight(40 * 64, 1.0F);
+  weight[35 * 64 + 7] = NAN;
+  weight[36 * 64 + 7] = INFINITY;
+  const std::vector<float> in(64, 1.0F);
+  for (const Precision precision : {Precision::exact, Precision::fast}) {
+    std::vector<float> out(40);
+    matmul(*memory_rows(weight, 40, 64), in.data(), 1, out.data(), 2, Isa::amx, precision);
+    EXPECT_TRUE(std::isnan(out[35]));
+    EXPECT_FALSE(std::isfinite(out[36]));
+    EXPECT_EQ(out[34], 64.0F);
+  }
+}
+
+TEST(Matmul, WithoutTilesEveryPrecisionIsFloat32) {
+  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+    EXPECT_EQ(precision_on(isa, Precision::exact), Precision::f32);
+    EXPECT_EQ(precision_on(isa, Precision::fast), Precision::f32);
+  }
+  const std::vector<float> in = random_values(3 * 40, 5);
+  const RowsPtr matrix = memory_rows(random_values(9 * 40, 6), 9, 40);
+  std::vector<float> plain(27);
+  std::vector<float> asked(27);
+  matmul(*matrix, in.data(), 3, plain.data(), 1, Isa::scalar);
+  matmul(*matrix, in.data(), 3, asked.data(), 1, Isa::scalar, Precision::exact);
+  EXPECT_EQ(asked, plain);
 }
 
 class DamagedRows final : public Rows {
@@ -71,6 +150,7 @@ TEST(Matmul, AnErrorOfTheWeightComesOut) {
   const std::vector<float> in(16);
   std::vector<float> out(64);
   EXPECT_THROW(matmul(DamagedRows(), in.data(), 1, out.data(), 2, active_isa()), Error);
+  EXPECT_THROW(matmul(DamagedRows(), in.data(), 1, out.data(), 2, best_isa(), Precision::exact), Error);
 }
 
 }  // namespace

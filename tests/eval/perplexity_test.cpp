@@ -137,6 +137,99 @@ TEST(Perplexity, IsTheMeanOverWindowsOfTheFloat64Losses) {
   EXPECT_NEAR(found.standard_error, std::exp(mean) * std::sqrt(variance / 3), 1e-4 * found.standard_error);
 }
 
+TEST(Perplexity, ProtocolsAsTransformersComputesThem) {
+  const json golden = json::parse(test::read_bytes(test_data("perplexity/protocols.json")));
+  const LlamaModel model = load_model(Checkpoint::open(test_data("miniature/base-hf")));
+  TokenStream stream;
+  stream.ids = golden.at("ids").get<std::vector<std::int32_t>>();
+  for (const auto& [name, expected] : golden.at("scores").items()) {
+    PerplexityOptions options;
+    options.protocol = &find_protocol(name);
+    options.context = golden.at("ctx").get<std::uint64_t>();
+    const PerplexityResult found = perplexity(model, stream, options);
+    EXPECT_EQ(found.scored, expected.at("scored").get<std::uint64_t>()) << name;
+    const double score = expected.at("perplexity").get<double>();
+    EXPECT_NEAR(found.perplexity, score, 1e-5 * score) << name;
+    const double error = expected.at("standard_error").get<double>();
+    EXPECT_NEAR(found.standard_error, error, 1e-4 * error) << name;
+  }
+  EXPECT_EQ(find_protocol("llama.cpp").first_position(2048), 1024U);
+  EXPECT_EQ(find_protocol("autogptq").first_position(2048), 512U);
+  EXPECT_EQ(find_protocol("gptq").first_position(2048), 0U);
+  EXPECT_THROW(find_protocol("other"), Error);
+}
+
+TEST(Perplexity, PartsCombineToTheBitsOfTheWhole) {
+  const LlamaModel model = random_model(small_config(), test::random_matrices(6));
+  const TokenStream stream = random_stream(9 * 20 + 3, 53);
+  for (const Protocol& protocol : protocols()) {
+    PerplexityOptions options;
+    options.protocol = &protocol;
+    options.context = 20;
+    const PerplexityResult whole = perplexity(model, stream, options);
+    EXPECT_TRUE(whole.whole());
+    std::vector<PerplexityResult> parts;
+    for (const WindowRange range : {WindowRange{4, 9}, {0, 1}, {1, 4}}) {
+      options.windows = range;
+      options.forward.threads = static_cast<int>(range.end % 3 + 1);
+      const PerplexityResult part = perplexity(model, stream, options);
+      EXPECT_FALSE(part.whole());
+      parts.push_back(perplexity_from_json(json::parse(to_json(part).dump())));
+    }
+    const PerplexityResult found = combine(parts);
+    EXPECT_EQ(found.window_losses, whole.window_losses) << protocol.name;
+    EXPECT_EQ(found.perplexity, whole.perplexity) << protocol.name;
+    EXPECT_EQ(found.standard_error, whole.standard_error) << protocol.name;
+    EXPECT_EQ(found.scored, whole.scored);
+
+    const auto refused = [&](std::vector<PerplexityResult> given) { EXPECT_THROW(combine(given), Error); };
+    refused({});
+    refused({parts[0], parts[1]});  // a gap
+    refused({parts[1], parts[2]});  // the end is missing
+    refused({parts[0], parts[2]});  // the beginning is missing
+    refused({parts[0], parts[1], parts[2], parts[2]});
+    for (int change = 0; change < 4; ++change) {
+      std::vector<PerplexityResult> other = parts;
+      if (change == 0) other[1].stream_sha256 = "another";
+      if (change == 1) other[1].precision = "fast";
+      if (change == 2) other[1].protocol = protocol.name == "gptq" ? "llama.cpp" : "gptq";
+      if (change == 3) other[1].context = 21;
+      refused(other);
+    }
+  }
+  PerplexityOptions options;
+  options.context = 20;
+  for (const WindowRange range : {WindowRange{3, 3}, {0, 10}, {9, 12}}) {
+    options.windows = range;
+    EXPECT_THROW(perplexity(model, stream, options), Error);
+  }
+}
+
+TEST(Perplexity, OnlyItsOwnResultsAreRead) {
+  const LlamaModel model = random_model(small_config(), test::random_matrices(6));
+  PerplexityOptions options;
+  options.context = 20;
+  const json good = to_json(perplexity(model, random_stream(60, 53), options));
+  EXPECT_NO_THROW(perplexity_from_json(good));
+  for (const auto& [key, value] : good.items()) {
+    if (key == "perplexity" || key == "standard_error" || key == "scored_tokens") continue;
+    json bad = good;
+    bad.erase(key);
+    EXPECT_THROW(perplexity_from_json(bad), Error) << key;
+    bad[key] = json::object();
+    EXPECT_THROW(perplexity_from_json(bad), Error) << key;
+  }
+  json bad = good;
+  bad["first_window"] = 1;
+  EXPECT_THROW(perplexity_from_json(bad), Error);
+  bad["first_window"] = ~std::uint64_t{0};
+  EXPECT_THROW(perplexity_from_json(bad), Error);
+  bad = good;
+  bad["windows"] = 4;
+  EXPECT_THROW(perplexity_from_json(bad), Error);
+  EXPECT_THROW(perplexity_from_json(json::array()), Error);
+}
+
 TEST(Perplexity, SameBitsForAnyBatchAndThreads) {
   const LlamaModel model = random_model(small_config(), test::random_matrices(4));
   const TokenStream stream = random_stream(7 * 20, 53);

@@ -106,6 +106,7 @@ inline std::vector<Vector> reference_logits(const LlamaModel& model, std::span<c
     }
   }
   std::vector<Vector> logits;
+  logits.reserve(states.size());
   for (const Vector& state : states)
     logits.push_back(times(*model.output, rms_norm(state, model.final_norm, config.rms_norm_eps)));
   return logits;

@@ -54,43 +54,65 @@ std::string bytes_of(const FileLayout& layout, int threads, std::uint64_t chunk)
   return out;
 }
 
-TEST(QuantizeModel, the_mix_is_that_of_the_help) {
+QuantizeOptions options_for(std::string_view mix) {
   QuantizeOptions options;
-  options.mix.type = DType::q4_0;
+  options.mix.named = find_mix(mix);
+  options.fallback = true;
+  return options;
+}
+
+TEST(QuantizeModel, rows_that_are_no_whole_blocks_fall_back_where_that_is_allowed) {
+  QuantizeOptions options = options_for("Q4_0");
   const QuantizationPlan plan = plan_quantization(small_model(), "m.gguf", options);
   EXPECT_EQ(type_of(plan, "token_embd.weight"), DType::q4_0);
-  EXPECT_EQ(type_of(plan, "output.weight"), DType::q8_0);
+  EXPECT_EQ(type_of(plan, "output.weight"), DType::q8_0);  // 64 columns, Q6_K needs 256
   EXPECT_EQ(type_of(plan, "output_norm.weight"), DType::f32);
   EXPECT_EQ(type_of(plan, "blk.0.attn_norm.weight"), DType::f32);
   EXPECT_EQ(type_of(plan, "blk.0.attn_q.weight"), DType::q4_0);
   EXPECT_EQ(type_of(plan, "blk.0.ffn_down.weight"), DType::f16);  // 33 columns
-  ASSERT_EQ(plan.notes.size(), 1U);
-  EXPECT_NE(plan.notes[0].find("blk.0.ffn_down.weight"), std::string::npos);
-
+  ASSERT_EQ(plan.notes.size(), 2U);
+  EXPECT_NE(plan.notes[1].find("blk.0.ffn_down.weight"), std::string::npos);
+  EXPECT_NE(plan.notes[1].find("Q4_0 -> F16"), std::string::npos);
   EXPECT_EQ(type_of(plan_quantization(small_model(false), "m.gguf", options), "token_embd.weight"),
             DType::q8_0);
+
+  options.fallback = false;
+  try {
+    plan_quantization(small_model(), "m.gguf", options);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    const std::string text = error.what();
+    EXPECT_NE(text.find("Q4_0 -> F16: 1 tensor of 33 columns (blk.0.ffn_down.weight)"), std::string::npos)
+        << text;
+    EXPECT_NE(text.find("Q6_K -> Q8_0: 1 tensor of 64 columns (output.weight)"), std::string::npos) << text;
+    EXPECT_NE(text.find("--fallback"), std::string::npos) << text;
+  }
+}
+
+TEST(QuantizeModel, what_is_asked_for_comes_before_the_rules) {
+  QuantizeOptions options = options_for("Q4_0");
   options.mix.pure = true;
   EXPECT_EQ(type_of(plan_quantization(small_model(), "m.gguf", options), "output.weight"), DType::q4_0);
   options.mix.output_type = DType::bf16;
   options.mix.embedding_type = DType::q5_1;
   EXPECT_EQ(type_of(plan_quantization(small_model(), "m.gguf", options), "output.weight"), DType::bf16);
   EXPECT_EQ(type_of(plan_quantization(small_model(), "m.gguf", options), "token_embd.weight"), DType::q5_1);
-  options.mix = {};
-  options.mix.type = DType::bf16;
+  options = options_for("BF16");
   EXPECT_EQ(type_of(plan_quantization(small_model(), "m.gguf", options), "output.weight"), DType::bf16);
 }
 
 TEST(QuantizeModel, every_type_is_planned_to_the_byte_and_written_the_same_on_any_threads) {
-  for (const Encoder& row : all_encoders()) {
-    QuantizeOptions options;
-    options.mix.type = row.type;
+  for (const NamedMix& mix : all_mixes()) {
+    if (find_encoder(mix.type)->importance == Importance::required || mix.name == "Q2_K_S") continue;
+    const QuantizeOptions options = options_for(mix.name);
     const QuantizationPlan plan = plan_quantization(small_model(), "m.gguf", options);
     const std::string one = bytes_of(plan.layout, 1, 1U << 20U);
-    EXPECT_EQ(one.size(), plan.layout.size()) << type_info(row.type).name;
-    EXPECT_EQ(one, bytes_of(plan.layout, 4, 100)) << type_info(row.type).name;
+    EXPECT_EQ(one.size(), plan.layout.size()) << mix.name;
+    EXPECT_EQ(one, bytes_of(plan.layout, 4, 100)) << mix.name;
 
     const GgufFile file = GgufFile::read(memory_source(one, "m.gguf"));
-    EXPECT_EQ(file.get_unsigned("general.file_type"), gguf_file_type(row.type));
+    EXPECT_EQ(file.get_unsigned("general.file_type"), mix.file_type);
     ASSERT_EQ(file.tensors().size(), plan.tensors.size());
     for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
       EXPECT_EQ(file.tensors()[i].name, plan.tensors[i].name);
@@ -102,8 +124,7 @@ TEST(QuantizeModel, every_type_is_planned_to_the_byte_and_written_the_same_on_an
 }
 
 TEST(QuantizeModel, errors_are_there_once_it_is_written) {
-  QuantizeOptions options;
-  options.mix.type = DType::q5_0;
+  QuantizeOptions options = options_for("Q5_0");
   const QuantizationPlan plan = plan_quantization(small_model(), "m.gguf", options);
   bytes_of(plan.layout, 2, 4096);
   for (const QuantizedTensor& tensor : plan.tensors) {
@@ -120,26 +141,22 @@ TEST(QuantizeModel, errors_are_there_once_it_is_written) {
 }
 
 TEST(QuantizeModel, quantized_sources_need_leave) {
-  QuantizeOptions options;
-  options.mix.type = DType::q8_0;
+  QuantizeOptions options = options_for("Q8_0");
   const QuantizationPlan first = plan_quantization(small_model(), "m.gguf", options);
   const GgufFile file = GgufFile::read(memory_source(bytes_of(first.layout, 1, 1U << 20U), "m.gguf"));
   const GgufModel again{file.metadata(), file.tensors()};
-  options.mix.type = DType::q4_1;
+  options.mix.named = find_mix("Q4_1");
   EXPECT_THROW(plan_quantization(again, "m.gguf", options), Error);
   options.allow_requantize = true;
   EXPECT_NO_THROW(plan_quantization(again, "m.gguf", options));
   options.allow_requantize = false;
-  options.mix.type = DType::q8_0;  // nothing to do: the same bytes
+  options.mix.named = find_mix("Q8_0");  // nothing to do: the same bytes
   const QuantizationPlan same = plan_quantization(again, "m.gguf", options);
   EXPECT_EQ(bytes_of(same.layout, 1, 1U << 20U), bytes_of(first.layout, 1, 1U << 20U));
 }
 
 TEST(QuantizeModel, types_without_an_encoder_are_refused) {
-  QuantizeOptions options;
-  options.mix.type = DType::i8;
-  EXPECT_THROW(plan_quantization(small_model(), "m.gguf", options), Error);
-  options.mix.type = DType::q4_0;
+  QuantizeOptions options = options_for("Q4_0");
   options.mix.output_type = DType::f8_e4m3;
   EXPECT_THROW(plan_quantization(small_model(), "m.gguf", options), Error);
 }
@@ -149,8 +166,7 @@ TEST(QuantizeModel, a_damaged_weight_is_named) {
   std::vector<float> values = random_values(64 * 64, 5);
   values[10 * 64 + 3] = std::numeric_limits<float>::infinity();
   model.tensors.push_back({"blk.0.attn_k.weight", {64, 64}, memory_rows(values, 64, 64), {}, 0});
-  QuantizeOptions options;
-  options.mix.type = DType::q4_0;
+  QuantizeOptions options = options_for("Q4_0");
   const QuantizationPlan plan = plan_quantization(std::move(model), "m.gguf", options);
   try {
     bytes_of(plan.layout, 2, 4096);

@@ -1,0 +1,186 @@
+#include "eval/matmul_amx.h"
+
+// Blocks of the AMX product, so that what is used again stays in the caches: a chunk of weight rows is decoded
+// once for a stretch of tokens; of it, `kStepsAtOnce` column steps of up to 256 rows and 256 tokens (512 KiB each
+// with two parts) and their sums share the second-level cache.
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <vector>
+
+#include "eval/matmul_amx_kernel.h"
+
+#if defined(GALATEA_X86)
+namespace galatea::kernel {
+namespace {
+
+constexpr std::uint64_t kStepsAtOnce = 16;
+constexpr std::uint64_t kTokensAtOnce = 256;
+constexpr std::uint64_t kRowsAtOnce = 256;
+/// Packed inputs held at once; decoding the weights again for each such stretch costs little.
+constexpr std::uint64_t kInputBytes = std::uint64_t{256} << 20U;
+
+std::uint64_t up_to(std::uint64_t value, std::uint64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+/// Memory at the start of a cache line, as tiles want it.
+template <class T>
+class Aligned {
+ public:
+  explicit Aligned(std::uint64_t count) : values_(static_cast<std::size_t>(count + 64 / sizeof(T))) {}
+  T* get() {
+    void* start = values_.data();
+    std::size_t space = values_.size() * sizeof(T);
+    return static_cast<T*>(std::align(64, 1, start, space));
+  }
+
+ private:
+  std::vector<T> values_;
+};
+
+/// What one thread works with.
+struct Workspace {
+  Aligned<float> decoded;          ///< one panel of weights: 16 rows
+  Aligned<std::uint16_t> weights;  ///< packed panels of a chunk of rows
+  Aligned<float> sums;
+
+  Workspace(std::uint64_t cols, std::uint64_t steps, std::uint64_t parts)
+      : decoded(kTileRows * cols),
+        weights(kRowsAtOnce * steps * kTileCols * parts),
+        sums(kRowsAtOnce * kTokensAtOnce) {}
+};
+
+class Product {
+ public:
+  Product(const Rows& weight, const float* in, float* out, std::uint64_t parts)
+      : weight_(weight),
+        in_(in),
+        out_(out),
+        parts_(parts),
+        steps_(up_to(weight.cols(), kTileCols) / kTileCols),
+        panel_values_(steps_ * parts * kTileValues) {}
+
+  void run(std::uint64_t tokens, int threads) {
+    const auto team = static_cast<std::uint64_t>(std::max(threads, 1));
+    const std::uint64_t stretch = std::min(
+        up_to(tokens, 2 * kTileRows), std::max(kTokensAtOnce, kInputBytes / (panel_values_ * 2 / kTileRows) /
+                                                                  kTokensAtOnce * kTokensAtOnce));
+    Aligned<std::uint16_t> inputs(stretch / kTileRows * panel_values_);
+    inputs_ = inputs.get();
+    // At least four chunks a thread where there are rows enough, so that a slow one does not hold up the rest.
+    rows_at_once_ = std::clamp(weight_.rows() / (4 * team) / (2 * kTileRows) * (2 * kTileRows), 2 * kTileRows,
+                               kRowsAtOnce);
+    std::vector<Workspace> spaces;
+    spaces.reserve(team);
+    for (std::uint64_t i = 0; i < team; ++i) spaces.emplace_back(weight_.cols(), steps_, parts_);
+    for (std::uint64_t first = 0; first < tokens; first += stretch) {
+      first_token_ = first;
+      tokens_ = std::min(stretch, tokens - first);
+      run_stretch(spaces);
+    }
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  void run_stretch(std::vector<Workspace>& spaces) {
+    const auto panels = static_cast<std::int64_t>(up_to(tokens_, 2 * kTileRows) / kTileRows);
+    const auto chunks = static_cast<std::int64_t>((weight_.rows() + rows_at_once_ - 1) / rows_at_once_);
+#pragma omp parallel num_threads(static_cast <int>(spaces.size()))
+    {
+#pragma omp for schedule(static)
+      for (std::int64_t panel = 0; panel < panels; ++panel) pack_inputs(static_cast<std::uint64_t>(panel));
+      Workspace& space = spaces[static_cast<std::size_t>(omp_get_thread_num())];
+      amx_begin();
+#pragma omp for schedule(dynamic, 1)
+      for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+        if (failed_.load(std::memory_order_relaxed)) continue;
+        try {
+          run_chunk(static_cast<std::uint64_t>(chunk) * rows_at_once_, space);
+        } catch (...) {
+#pragma omp critical(galatea_matmul_failure)
+          if (!failure_) failure_ = std::current_exception();
+          failed_.store(true, std::memory_order_relaxed);
+        }
+      }
+      amx_end();
+    }
+  }
+
+  void pack_inputs(std::uint64_t panel) {
+    const std::uint64_t first = panel * kTileRows;
+    const std::uint64_t count = first < tokens_ ? std::min(kTileRows, tokens_ - first) : 0;
+    amx_pack_inputs(in_ + (first_token_ + std::min(first, tokens_ - 1)) * weight_.cols(), count,
+                    weight_.cols(), weight_.cols(), parts_, inputs_ + panel * panel_values_);
+  }
+
+  void run_chunk(std::uint64_t first_row, Workspace& space) {
+    const std::uint64_t rows = std::min(rows_at_once_, weight_.rows() - first_row);
+    const std::uint64_t panels = up_to(rows, 2 * kTileRows) / kTileRows;
+    for (std::uint64_t panel = 0; panel < panels; ++panel) {
+      const std::uint64_t begin = panel * kTileRows;
+      const std::uint64_t count = begin < rows ? std::min(kTileRows, rows - begin) : 0;
+      const auto values = std::span(space.decoded.get(), static_cast<std::size_t>(count * weight_.cols()));
+      if (count > 0) weight_.read_f32(first_row + begin, count, values);
+      amx_pack_weights(values.data(), count, weight_.cols(), weight_.cols(), parts_,
+                       space.weights.get() + panel * panel_values_);
+    }
+    for (std::uint64_t token = 0; token < tokens_; token += kTokensAtOnce) {
+      const std::uint64_t here = std::min(kTokensAtOnce, tokens_ - token);
+      multiply(panels, token, up_to(here, 2 * kTileRows) / kTileRows, space);
+      store(first_row, rows, token, here, space);
+    }
+  }
+
+  void multiply(std::uint64_t row_panels, std::uint64_t token, std::uint64_t token_panels,
+                Workspace& space) const {
+    const std::uint64_t sums_stride = kTokensAtOnce / kTileRows * kTileSums;
+    for (std::uint64_t step = 0; step < steps_; step += kStepsAtOnce) {
+      const std::uint64_t steps = std::min(kStepsAtOnce, steps_ - step);
+      for (std::uint64_t row = 0; row < row_panels; row += 2) {
+        const std::uint16_t* weights =
+            space.weights.get() + row * panel_values_ + step * parts_ * kTileValues;
+        for (std::uint64_t t = 0; t < token_panels; t += 2) {
+          const std::uint16_t* inputs =
+              inputs_ + (token / kTileRows + t) * panel_values_ + step * parts_ * kTileValues;
+          amx_block(weights, panel_values_, inputs, panel_values_, steps, parts_,
+                    space.sums.get() + row * sums_stride + t * kTileSums, sums_stride, step == 0);
+        }
+      }
+    }
+  }
+
+  void store(std::uint64_t first_row, std::uint64_t rows, std::uint64_t token, std::uint64_t tokens,
+             Workspace& space) const {
+    const float* sums = space.sums.get();
+    for (std::uint64_t t = 0; t < tokens; ++t) {
+      float* out = out_ + (first_token_ + token + t) * weight_.rows() + first_row;
+      for (std::uint64_t r = 0; r < rows; ++r) {
+        const std::uint64_t tile = (r / kTileRows) * (kTokensAtOnce / kTileRows) + t / kTileRows;
+        out[r] = sums[tile * kTileSums + r % kTileRows * kTileRows + t % kTileRows];
+      }
+    }
+  }
+
+  const Rows& weight_;
+  const float* in_;
+  float* out_;
+  std::uint64_t parts_, steps_, panel_values_;
+  std::uint64_t rows_at_once_ = 0, first_token_ = 0, tokens_ = 0;
+  std::uint16_t* inputs_ = nullptr;
+  std::atomic<bool> failed_ = false;
+  std::exception_ptr failure_;
+};
+
+}  // namespace
+
+void matmul_amx(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads,
+                std::uint64_t parts) {
+  Product(weight, in, out, parts).run(tokens, threads);
+}
+
+}  // namespace galatea::kernel
+#endif

@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# How fast weights are reconstructed, beside the Python codec and sha256sum in the same run; and in how much memory.
+#
+#   scripts/bench_reconstruct.sh speed [FOLDER]            a pair of 3.8 GB files; FOLDER (default /dev/shm, which is
+#                                                          memory: the disk is not what is measured) needs 16 GB
+#   scripts/bench_reconstruct.sh memory [FOLDER [LAYERS]]  13B shapes, all 40 layers unless LAYERS says fewer: peak
+#                                                          memory of each command; FOLDER needs 55 GB
+#
+# Weights are generated, and removed again at the end. `speed` takes the best of ROUNDS (default 3) runs of each;
+# the peer is scripts/miniature/xor_codec.py, the codec of the releases, and needs a Python with numpy (PYTHON, default python3).
+. "$(dirname "$0")/lib.sh"
+
+what=${1-}
+place=${2:-$([ "$what" = speed ] && echo /dev/shm || echo "$root/build")}
+[ "$what" = speed ] || [ "$what" = memory ] || die "usage: scripts/bench_reconstruct.sh speed|memory [FOLDER [LAYERS]]"
+[ -x /usr/bin/time ] || die "needs GNU time: scripts/setup.sh --dev"
+say "building"
+build galatea_program generate_meta
+python=${PYTHON:-python3}
+galatea=$root/build/release/galatea
+generate=$root/build/release/tests/generate_meta
+tokenizer=$root/tests/data/miniature/meta/tokenizer.model
+work=$(mktemp -d "$place/galatea-bench.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+# measured COMMAND...: its seconds and its peak memory in MiB, best time of $ROUNDS; $before runs before each.
+measured() {
+  local round best= line
+  for ((round = 0; round < ${ROUNDS:-3}; ++round)); do
+    eval "${before:-}"
+    /usr/bin/time -o time -f '%e %M' "$@" >/dev/null 2>log || { cat log >&2; die "failed: $*"; }
+    line=$(tail -n 1 time)
+    if [ -z "$best" ] || awk "BEGIN {exit !(${line% *} < ${best% *})}"; then best=$line; fi
+  done
+  awk '{printf "%.2f %.0f\n", $1, $2 / 1024}' <<<"$best"
+}
+row() { printf '%-52s %8s s %8s MB/s %6s MiB\n' "$1" "$2" "$(awk "BEGIN {printf \"%.0f\", $bytes / 1e6 / $2}")" "$3"; }
+ratio() { printf '  %-70s %s\n' "$1" "$(awk "BEGIN {printf \"%.2f\", $2 / $3}")"; }
+
+speed() {
+  say "generating 8 layers of 7B shapes"
+  "$generate" meta 7B "$tokenizer" --layers 8
+  "$galatea" --quiet base meta hf >/dev/null
+  mkdir payload
+  # A payload of zeros gives the base again: XOR takes the same time whatever the bytes are.
+  bytes=$(stat -c %s hf/pytorch_model.bin)
+  head -c "$bytes" /dev/zero >payload/pytorch_model.bin
+  before='rm -rf out'
+
+  say "decode, $((bytes / 1000000)) MB, on $(nproc) processors"
+  read -r ours peak < <(measured "$galatea" --quiet decode --payload payload --base hf --out out)
+  row "galatea decode (XOR, SHA-256, structure check)" "$ours" "$peak"
+  read -r hash peak < <(measured openssl dgst -sha256 hf/pytorch_model.bin)
+  row "openssl dgst -sha256 of as many bytes" "$hash" "$peak"
+  ratio "galatea decode / openssl dgst (at most 1.3 is asked for)" "$ours" "$hash"
+  if "$python" -c 'import numpy' 2>/dev/null; then
+    read -r codec peak < <(ROUNDS=1 measured "$python" "$root/scripts/miniature/xor_codec.py" out payload hf)
+    row "the Python codec" "$codec" "$peak"
+    read -r sum peak < <(ROUNDS=1 measured sha256sum hf/pytorch_model.bin)
+    row "sha256sum" "$sum" "$peak"
+    ratio "(codec + sha256sum) / galatea decode (at least 6 is asked for)" "($codec + $sum)" "$ours"
+  else
+    say "no numpy: the Python codec is left out"
+  fi
+
+  say "decode with Meta's files as base, brought into Hugging Face's form on the fly"
+  if "$galatea" --quiet decode --payload payload --base meta --out out --dry-run >/dev/null 2>&1; then
+    read -r meta peak < <(measured "$galatea" --quiet decode --payload payload --base meta --out out)
+    row "galatea decode, Meta's files as base" "$meta" "$peak"
+    ratio "of the time with the converted base" "$meta" "$ours"
+  fi
+  rm -rf payload hf out
+
+  say "base, 13B shapes, 2 shards, 4 layers"
+  rm -rf meta
+  "$generate" meta 13B "$tokenizer" --layers 4
+  bytes=$(cat meta/*.pth | wc -c)
+  before='rm -rf out copy'
+  read -r ours peak < <(measured "$galatea" --quiet base meta out)
+  row "galatea base (with SHA-256)" "$ours" "$peak"
+  read -r copy peak < <(measured cp -r meta copy)
+  row "cp" "$copy" "$peak"
+  ratio "throughput of base / that of cp (at least 0.6 is asked for)" "$copy" "$ours"
+}
+
+memory() {
+  local layers=${1:-40} peak seconds
+  ROUNDS=1
+  say "generating $layers layers of 13B shapes"
+  "$generate" meta 13B "$tokenizer" --layers "$layers" --adapter adapter
+  bytes=$(cat meta/*.pth | wc -c)
+  say "peak memory, $((bytes / 1000000)) MB of weights (less than 512 MiB is asked for)"
+  # Holes read as zeros, and a payload of zeros gives the base again; the shards' sizes follow from a dry run.
+  mkdir payload
+  while read -r name size _; do truncate -s "$size" "payload/$name"; done < <(
+    "$galatea" --quiet base meta out --dry-run | awk '/\.bin /')
+  if "$galatea" --quiet decode --payload payload --base meta --out out --dry-run >/dev/null 2>&1; then
+    read -r seconds peak < <(measured "$galatea" --quiet decode --payload payload --base meta --out out)
+    row "decode, Meta's files as base" "$seconds" "$peak"
+    rm -rf out
+  fi
+  read -r seconds peak < <(measured "$galatea" --quiet base meta hf)
+  row "base" "$seconds" "$peak"
+  rm -rf meta
+  read -r seconds peak < <(measured "$galatea" --quiet decode --payload payload --base hf --out out)
+  row "decode" "$seconds" "$peak"
+  rm -rf out payload
+  read -r seconds peak < <(measured "$galatea" --quiet merge-lora hf adapter --out out)
+  row "merge-lora, rank 16 on every layer" "$seconds" "$peak"
+  rm -rf out
+  read -r seconds peak < <(measured "$galatea" --quiet convert hf out --to safetensors)
+  row "convert to safetensors" "$seconds" "$peak"
+  rm -rf out*
+  read -r seconds peak < <(measured "$galatea" --quiet convert hf out.gguf --to gguf)
+  row "convert to GGUF" "$seconds" "$peak"
+}
+
+"$what" ${3:+"$3"}
