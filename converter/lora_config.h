@@ -8,7 +8,7 @@
 //   bias, lora_bias, use_dora, use_qalora, trainable_token_indices, target_parameters
 //                                  which other tensors there are
 //   layer_replication              [[first, end), ...]: layers of the base that the model is made of; each copy
-//                                  gets its own change, as with safe_merge (PEFT's merge without it adds the
+//                                  gets its own change, as the model computes (PEFT's merge adds the
 //                                  changes of all copies to the weights that they share)
 //   enable_lora                    0.1 and 0.2: a module's output in equal slices, only some of them changed
 //

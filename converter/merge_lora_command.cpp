@@ -139,7 +139,7 @@ int run(const Options& options, Console& console) {
   const MergeResult merge = merge_adapters(model, adapters, merging);
   const std::string arithmetic = describe_arithmetic(merging);
   const Conversion conversion = convert_model(base, std::move(model), how);
-  for (const std::string& note : merge.notes) console.progress().note(note);
+  for (const std::string& note : merge.notes) console.print("Note: " + printable(note, 2000) + ".");
   for (const std::string& note : conversion.notes) console.progress().note(note);
   print_adapters(adapters, merge, console);
   console.print("Arithmetic: " + arithmetic + " (" + std::string(type_info(*how.type).name) + ").");

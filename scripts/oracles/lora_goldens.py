@@ -54,7 +54,7 @@ CASES = {
     "tokens": (dict(r=2, lora_alpha=4, target_modules=["q_proj"],
                     trainable_token_indices={"embed_tokens": [7, 3, 40]}), {"modern": True}),
     "replication": (dict(r=2, lora_alpha=4, target_modules=["q_proj", "down_proj"],
-                         layer_replication=[[0, 2], [1, 2], [0, 1]]), {"modern": True, "only_safe": True}),
+                         layer_replication=[[0, 2], [1, 2], [0, 1]]), {"modern": True, "unshare": True}),
     "parameters": (dict(r=2, lora_alpha=4, target_modules=["q_proj"],
                         target_parameters=["mlp.up_proj.weight", "v_proj.weight"]), {"modern": True}),
     "resized": (dict(r=2, lora_alpha=4, target_modules=["q_proj"]), {"modern": True, "vocabulary": 50}),
@@ -136,6 +136,13 @@ def merge(folder, dtype, how, safe):
     if "vocabulary" in how:
         model.resize_token_embeddings(how["vocabulary"], mean_resizing=False)
     model = PeftModel.from_pretrained(model, folder)
+    if how.get("unshare"):
+        # Copies of a layer share their weights, and merging adds the changes of all copies to the one they share: not what
+        # the model computes. Each gets its own here.
+        for module in model.modules():
+            for key, parameter in module._parameters.items():
+                if parameter is not None:
+                    module._parameters[key] = torch.nn.Parameter(parameter.data.clone(), requires_grad=False)
     merged = model.merge_and_unload(safe_merge=True) if safe else model.merge_and_unload()
     after = {name: digest(tensor) for name, tensor in merged.state_dict().items() if "inv_freq" not in name}
     return {name: value for name, value in after.items() if before.get(name) != value}, after
@@ -156,16 +163,11 @@ def run(name, arguments, how):
         result = {"config": config, "bias": how.get("bias", False),
                   "type": {torch.float16: "F16", torch.bfloat16: "BF16"}.get(how.get("adapter"), "F32"),
                   "tensors": {key: list(tensor.shape) for key, tensor in sorted(tensors.items())}, "merged": {}}
-        # Copies of a layer share their weights, and merge_and_unload adds the changes of all copies to the one they
-        # share; with safe_merge each gets its own.
-        only_safe = how.get("only_safe", False)
         for dtype_name, dtype in DTYPES.items():
             if not MODERN and dtype != torch.float32:
                 continue
             for safe in [False, True] if MODERN and dtype != torch.float32 else [False]:
-                if only_safe and dtype != torch.float32 and not safe:
-                    continue
-                changed, after = merge(folder, dtype, how, safe or only_safe)
+                changed, after = merge(folder, dtype, how, safe)
                 whole = hashlib.sha256("".join(value for _, value in sorted(after.items())).encode()).hexdigest()[:16]
                 result["merged"][dtype_name + (" safe" if safe else "")] = {"all": whole}
                 if dtype_name == "F32":
