@@ -5,12 +5,16 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "format/checkpoint.h"
 #include "format/error.h"
+#include "format/source.h"
 #include "quantize/commands.h"
+#include "quantize/importance_file.h"
 #include "quantize/quantize_model.h"
 #include "verify/provenance.h"
 
@@ -18,9 +22,10 @@ namespace galatea {
 namespace {
 
 struct Options {
-  std::string input, output, type, output_type, embedding_type, tokenizer, name;
-  bool pure = false, fallback = false, allow_requantize = false, dry_run = false, overwrite = false,
-       per_tensor = false;
+  std::string input, output, type, output_type, embedding_type, tokenizer, name, importance, types_file;
+  std::vector<std::string> types, include, exclude;
+  bool pure = false, fallback = false, leave_output = false, allow_requantize = false, dry_run = false,
+       overwrite = false, per_tensor = false;
 };
 
 /// "F32 F16 ...", for help and messages.
@@ -128,22 +133,76 @@ nlohmann::json document_of(const Options& options, const QuantizationPlan& plan,
           {"tensors", std::move(tensors)}};
 }
 
-QuantizationPlan make_plan(const Options& options) {
+/// "REGEX=TYPE"; the expression may contain '=' itself.
+std::pair<std::string, DType> type_by_name(const std::string& text) {
+  const std::size_t equals = text.rfind('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw Error(ErrorKind::usage, "not an expression with a type: '" + printable(text) + "'")
+        .expected("REGEX=TYPE");
+  }
+  return {text.substr(0, equals), type_named(text.substr(equals + 1))};
+}
+
+TypeMix mix_of(const Options& options) {
+  TypeMix mix;
+  mix.named = &mix_named(options.type);
+  mix.pure = options.pure;
+  mix.leave_output = options.leave_output;
+  if (!options.output_type.empty()) mix.output_type = type_named(options.output_type);
+  if (!options.embedding_type.empty()) mix.embedding_type = type_named(options.embedding_type);
+  for (const std::string& text : options.types) mix.by_name.push_back(type_by_name(text));
+  if (!options.types_file.empty()) {
+    std::istringstream words(read_text_file(options.types_file, std::uint64_t{1} << 20U));
+    for (std::string word; words >> word;) mix.by_name.push_back(type_by_name(word));
+  }
+  return mix;
+}
+
+/// Reads the importance matrix, tells what it covers, and notes in the file's metadata where it came from.
+ImportanceMatrix importance_of(const Options& options, GgufModel& model, Console& console) {
+  if (options.importance.empty()) {
+    if (options.include.empty() && options.exclude.empty()) return {};
+    throw Error(ErrorKind::usage, "--include-weights and --exclude-weights choose from an --imatrix");
+  }
+  ImportanceFile file = read_importance_file(options.importance);
+  select_importance(file.weights, options.include, options.exclude);
+  const std::vector<std::string> missing = without_importance(file.weights, model.tensors);
+  std::string note = options.importance + ": " + std::to_string(file.weights.size()) + " matrices";
+  if (file.chunks != 0) note += " over " + std::to_string(file.chunks) + " chunks";
+  if (!missing.empty()) {
+    note += "; nothing for " + std::to_string(missing.size()) + " (" + missing.front() +
+            (missing.size() == 1 ? ")" : ", ...)");
+  }
+  if (!file.unused.empty()) {
+    note += "; " + std::to_string(file.unused.size()) + " never used, all their columns count alike (" +
+            file.unused.front() + (file.unused.size() == 1 ? ")" : ", ...)");
+  }
+  console.progress().note(note);
+  const std::filesystem::path path = options.importance;
+  model.metadata.push_back({"quantize.imatrix.file", path.filename().string()});
+  if (!file.dataset.empty()) model.metadata.push_back({"quantize.imatrix.dataset", file.dataset});
+  model.metadata.push_back(
+      {"quantize.imatrix.entries_count", static_cast<std::uint32_t>(file.weights.size())});
+  model.metadata.push_back({"quantize.imatrix.chunks_count", static_cast<std::uint32_t>(file.chunks)});
+  return std::move(file.weights);
+}
+
+QuantizationPlan make_plan(const Options& options, Console& console) {
   QuantizeOptions how;
-  how.mix.named = &mix_named(options.type);
+  how.mix = mix_of(options);
   how.fallback = options.fallback;
-  how.mix.pure = options.pure;
-  if (!options.output_type.empty()) how.mix.output_type = type_named(options.output_type);
-  if (!options.embedding_type.empty()) how.mix.embedding_type = type_named(options.embedding_type);
   how.allow_requantize = options.allow_requantize;
   how.measure = !options.dry_run;
   const Checkpoint checkpoint = Checkpoint::open(options.input);
   GgufModel model = llama_gguf_model(checkpoint, {options.name, options.tokenizer});
+  std::erase_if(model.metadata,
+                [](const GgufEntry& entry) { return entry.key.starts_with("quantize.imatrix."); });
+  how.importance = importance_of(options, model, console);
   return plan_quantization(std::move(model), std::filesystem::path(options.output).filename().string(), how);
 }
 
 int quantize(const Options& options, Console& console) {
-  const QuantizationPlan plan = make_plan(options);
+  const QuantizationPlan plan = make_plan(options, console);
   for (const std::string& note : plan.notes) console.progress().note(note);
   if (options.dry_run) {
     print_table(plan, options.per_tensor, false, console);
@@ -165,6 +224,12 @@ int quantize(const Options& options, Console& console) {
   const nlohmann::json settings = {{"type", mix_named(options.type).name},
                                    {"pure", options.pure},
                                    {"fallback", options.fallback},
+                                   {"leave_output", options.leave_output},
+                                   {"tensor_types", options.types},
+                                   {"tensor_type_file", options.types_file},
+                                   {"imatrix", options.importance},
+                                   {"include_weights", options.include},
+                                   {"exclude_weights", options.exclude},
                                    {"output_type", options.output_type},
                                    {"embedding_type", options.embedding_type},
                                    {"tokenizer", options.tokenizer},
@@ -188,11 +253,27 @@ void bind_quantize(CLI::App& app, Action& chosen) {
   command->add_option("output", options->output, "The GGUF file to write")->required();
   command->add_option("--type", options->type, mix_names())->required()->type_name("TYPE");
   command->add_flag("--pure", options->pure, "TYPE for every matrix");
-  command->add_option("--output-type", options->output_type, "Type of the output head")->type_name("TYPE");
+  command->add_option("--output-type,--output-tensor-type", options->output_type, "Type of the output head")
+      ->type_name("TYPE");
   command->add_flag("--fallback", options->fallback,
                     "Take other types for rows that are no whole blocks (llama.cpp's choices)");
-  command->add_option("--embedding-type", options->embedding_type, "Type of the embedding")
+  command->add_flag("--leave-output-tensor", options->leave_output, "The output head stays as it is");
+  command
+      ->add_option("--embedding-type,--token-embedding-type", options->embedding_type,
+                   "Type of the embedding")
       ->type_name("TYPE");
+  command->add_option("--tensor-type", options->types, "Type of matrices whose name matches, the first wins")
+      ->type_name("REGEX=TYPE");
+  command->add_option("--tensor-type-file", options->types_file, "More of them, between white space")
+      ->type_name("FILE");
+  command
+      ->add_option("--imatrix", options->importance, "Importance of columns, by llama-imatrix (GGUF or .dat)")
+      ->type_name("FILE");
+  command
+      ->add_option("--include-weights", options->include, "Use the importance of these only (part of a name)")
+      ->type_name("NAME");
+  command->add_option("--exclude-weights", options->exclude, "Do not use the importance of these")
+      ->type_name("NAME");
   command->add_option("--tokenizer", options->tokenizer, "Its tokenizer.model, where it is elsewhere")
       ->type_name("FILE");
   command->add_option("--name", options->name, "general.name in the file (default: that of the input)")

@@ -20,7 +20,21 @@ for mix in Q4_K_M Q3_K_L Q2_K; do
   rm $mix.gguf*
 done
 
+echo "-- importance"
+for form in gguf dat; do
+  galatea quantize $model by-$form.gguf --type Q4_K_S --imatrix data/imatrix/miniature.imatrix.$form --quiet \
+    --name miniature --tensor-type 'attn_[qk]=Q5_K' --tensor-type ffn_up=Q3_K | grep -v by-
+  galatea convert by-$form.gguf by-$form --to safetensors --quiet >/dev/null
+done
+cmp by-gguf/model.safetensors by-dat/model.safetensors && echo "the same by both forms"
+rm -r by-gguf* by-dat*
+
 echo "-- refused"
+try galatea quantize $model new.gguf --type Q4_K_S --tensor-type attn_q --quiet
+try galatea quantize $model new.gguf --type Q4_K_S --tensor-type 'attn_(=Q5_K' --quiet
+try galatea quantize $model new.gguf --type Q2_K_S --quiet
+try galatea quantize $model new.gguf --type Q4_K_S --exclude-weights attn --quiet
+try galatea quantize $model new.gguf --type Q4_K_S --imatrix half.gguf --quiet
 try galatea quantize $model q.gguf --type Q4_0 --quiet
 try galatea quantize $model new.gguf --type Q4_9 --quiet
 try galatea quantize q.gguf new.gguf --type Q5_1 --quiet
