@@ -112,6 +112,14 @@ void make_side_files(const Checkpoint& source, const LlamaConfig& config, DType 
   }
 }
 
+void carry_tokenizer(const fs::path& folder, Plan& plan) {
+  for (const char* const name : carried) {
+    if (name == std::string_view("generation_config.json") || !fs::is_regular_file(folder / name)) continue;
+    std::erase_if(plan.files, [&](const FileLayout& file) { return file.name == name; });
+    plan.files.push_back(copy_layout(name, open_file(folder / name)));
+  }
+}
+
 }  // namespace
 
 HfOutput hf_output(const Checkpoint& source, HfModel model, const HfOutputOptions& options) {
@@ -128,6 +136,7 @@ HfOutput hf_output(const Checkpoint& source, HfModel model, const HfOutputOption
   } else {
     make_side_files(source, model.config, type, out);
   }
+  if (!options.tokenizer_folder.empty()) carry_tokenizer(options.tokenizer_folder, out.plan);
   return out;
 }
 

@@ -21,6 +21,7 @@ struct LoraTarget {
   double scaling = 1;                 ///< alpha/r or alpha/sqrt(r)
   std::optional<Tensor> magnitude{};  ///< DoRA: the length of each output's weights
   std::optional<Tensor> up_bias{};    ///< lora_bias: scaling times it is added to the module's bias
+  bool rotary_interleaved = false;    ///< rows of B lie as GGUF has those of q and k
   bool parameter = false;             ///< of target_parameters
 };
 
@@ -65,6 +66,9 @@ LoraAdapter read_lora_adapter(const std::filesystem::path& path);
 ///                                                                 or resized embeddings, trained biases
 ///   ... with ".default" (the adapter's name) before the last part, or MODULE.modules_to_save.default.weight:
 ///   as training checkpoints have them
+///
+/// A training checkpoint (checkpoint-N) without adapter_model.* may hold the model's whole state as pytorch_model.bin or
+/// model.safetensors, its adapter_config.json there or one folder up: of that state the base's own weights are left aside.
 LoraAdapter read_peft_adapter(const std::filesystem::path& folder);
 
 }  // namespace galatea

@@ -343,6 +343,10 @@ LoraConfig lora_config(const json& config, const fs::path& file) {
   out.rslora = reader.flag("use_rslora");
   out.fan_in_fan_out = reader.flag("fan_in_fan_out");
   out.dora = reader.flag("use_dora");
+  const json& bias = reader.at("bias");
+  if (!is_empty(bias) && bias != json("none") && bias != json("all") && bias != json("lora_only"))
+    reader.refuse("bias", "none, all or lora_only");
+  out.trains_biases = bias == json("all") || bias == json("lora_only");
   read_patterns(reader, out);
   read_lists(reader, out);
   if (reader.flag("use_qalora"))

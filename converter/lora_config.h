@@ -45,6 +45,7 @@ struct LoraConfig {
   bool rslora = false;
   bool fan_in_fan_out = false;  ///< read for what it says; without effect on torch.nn.Linear, as in PEFT
   bool dora = false;
+  bool trains_biases = false;  ///< bias is "all" or "lora_only": those of the adapter replace the base's
   std::vector<std::pair<std::string, std::uint64_t>> rank_pattern;
   std::vector<std::pair<std::string, double>> alpha_pattern;
   ModuleChoice targets, excluded;

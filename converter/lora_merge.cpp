@@ -8,6 +8,7 @@
 
 #include "converter/hf_folder.h"
 #include "converter/lora_pattern.h"
+#include "format/checked.h"
 #include "format/error.h"
 #include "format/llama_tensors.h"
 
@@ -31,8 +32,9 @@ class Merger {
 
   void apply(std::size_t number, const ScaledAdapter& scaled) {
     number_ = number;
-    adapter_ = &scaled.adapter;
-    unused_ = scaled.adapter.unused;
+    fit_vocabulary(scaled.adapter);
+    adapter_ = &fitted_;
+    unused_ = fitted_.unused;
     replicate_layers();
     for (const LoraReplacement& replacement : adapter_->replaced) replace(replacement);
     for (const LoraTarget& target : adapter_->targets) add(target, target.scaling * scaled.scale);
@@ -52,6 +54,14 @@ class Merger {
   }
 
   MergeResult finish() {
+    if (options_.pad_to > 1) {
+      const std::uint64_t before = model_.config.vocab_size;
+      resize_vocabulary(align_up(before, options_.pad_to));
+      if (model_.config.vocab_size != before) {
+        result_.notes.push_back("the vocabulary of " + std::to_string(before) + " tokens was padded to " +
+                                std::to_string(model_.config.vocab_size) + " rows by the mean of the others");
+      }
+    }
     for (Tensor& tensor : model_.tensors) {
       const TypeInfo& stored = type_info(tensor.type());
       if (!stored.floating && !stored.quantized()) continue;
@@ -87,7 +97,12 @@ class Merger {
       untie("the adapter changes the embedding");
       tensor = find_tensor(model_, name);
     }
-    if (tensor == nullptr) return nullptr;
+    return tensor == nullptr ? nullptr : change_alone(name, what);
+  }
+
+  /// The same where embedding and head stay tied.
+  Tensor* change_alone(const std::string& name, const AppliedChange& what) {
+    Tensor* const tensor = find_tensor(model_, name);
     Changed& changed = changed_[name];
     if (changed.applied.empty()) {
       changed.base = tensor->data;
@@ -106,6 +121,54 @@ class Merger {
     model_.config.tied_embeddings = false;
     result_.notes.push_back("the base shares one matrix as embedding and output head, and " + why +
                             ": the head is written as a matrix of its own (tie_word_embeddings false)");
+  }
+
+  /// Brings model and adapter to one vocabulary by the rule; the adapter that fits is in fitted_.
+  void fit_vocabulary(const LoraAdapter& adapter) {
+    fitted_ = adapter;
+    const std::uint64_t own = model_.config.vocab_size;
+    const std::optional<std::uint64_t> weights = vocabulary_of_weights(adapter);
+    const std::optional<std::uint64_t> tokenizer = vocabulary_of_tokenizer(adapter);
+    const bool grows = options_.vocabulary == VocabularyRule::grow;
+    if (!weights || *weights == own) {
+      if (!tokenizer || *tokenizer <= own) return;
+      if (grows) resize_vocabulary(*tokenizer);
+      result_.adapter_tokenizer = result_.adapter_tokenizer && grows;
+      result_.notes.push_back(adapter.path.string() + ": its tokenizer files have " +
+                              std::to_string(*tokenizer) + " tokens, the base " + std::to_string(own) +
+                              " rows, and the adapter none for the others: " +
+                              (grows ? "they are the mean of the base's"
+                                     : "the base's tokenizer files are kept (--vocab grow adds rows)"));
+      return;
+    }
+    if (!options_.vocabulary) {
+      throw Error(ErrorKind::input, "base and adapter have different vocabularies")
+          .file(adapter.path)
+          .expected(std::to_string(own) + " tokens, as the base has")
+          .found(std::to_string(*weights) + " tokens" +
+                 (tokenizer ? "; with the added tokens of its tokenizer files " + std::to_string(*tokenizer)
+                            : ""))
+          .remedy("--vocab grow takes the larger number, trim the smaller, keep the base's");
+    }
+    const std::uint64_t count = grows                                         ? std::max(own, *weights)
+                                : options_.vocabulary == VocabularyRule::trim ? std::min(own, *weights)
+                                                                              : own;
+    resize_vocabulary(count);
+    fitted_ = with_vocabulary(adapter, model_, count);
+    result_.adapter_tokenizer = result_.adapter_tokenizer && (!tokenizer || *tokenizer <= count);
+    result_.notes.push_back(adapter.path.string() + ": " + std::to_string(*weights) + " tokens, the base " +
+                            std::to_string(own) + ": the model gets " + std::to_string(count));
+  }
+
+  void resize_vocabulary(std::uint64_t count) {
+    if (count == model_.config.vocab_size) return;
+    for (const std::string_view name : {embedding_name, head_name}) {
+      if (find_tensor(model_, name) == nullptr) continue;  // a tied head
+      Tensor& tensor = *change_alone(std::string(name), {number_, "vocabulary", 0, 1});
+      tensor.data = with_row_count(tensor.data, count);
+      tensor.shape[0] = count;
+    }
+    model_.config.vocab_size = count;
   }
 
   void replicate_layers() {
@@ -185,8 +248,15 @@ class Merger {
                       .scaling = scaling,
                       .transposed = target.embedding,
                       .parameter = target.parameter};
-    if (target.magnitude) update.magnitude = read_all_f32(*target.magnitude);
     try {
+      if (target.magnitude) update.magnitude = read_all_f32(*target.magnitude);
+      if (target.rotary_interleaved) {
+        const LlamaConfig& config = model_.config;
+        update.up = reorder_rows(
+            update.up,
+            rotary_interleaved_to_half(name.ends_with("q_proj.weight") ? config.heads : config.kv_heads,
+                                       config.head_dim));
+      }
       tensor->data = lora_rows(tensor->data, update, {options_.arithmetic, options_.loaded});
       if (target.up_bias) add_bias(target, scaling);
     } catch (Error& error) {
@@ -293,6 +363,7 @@ class Merger {
   HfModel& model_;
   const MergeOptions& options_;
   std::size_t number_ = 0;
+  LoraAdapter fitted_;
   const LoraAdapter* adapter_ = nullptr;
   std::vector<std::string> unused_;
   std::map<std::string, Changed, std::less<>> changed_;

@@ -13,6 +13,7 @@
 #include "converter/lora_adapter.h"
 #include "converter/lora_report.h"
 #include "converter/lora_rows.h"
+#include "converter/lora_vocabulary.h"
 
 namespace galatea {
 
@@ -33,9 +34,10 @@ struct ScaledAdapter {
 /// One thing that an adapter does to a tensor.
 struct AppliedChange {
   std::size_t adapter = 0;  ///< which, in order
-  std::string_view kind;    ///< "lora", "embedding", "dora", "replaced", "rows", "bias", "parameter"
-  std::uint64_t rank = 0;   ///< 0 for what is no product
-  double scaling = 1;       ///< alpha/r or alpha/sqrt(r), times the scale of the argument
+  std::string_view
+      kind;  ///< "lora", "embedding", "dora", "replaced", "rows", "bias", "parameter", "vocabulary"
+  std::uint64_t rank = 0;  ///< 0 for what is no product
+  double scaling = 1;      ///< alpha/r or alpha/sqrt(r), times the scale of the argument
 };
 
 struct MergedTensor {
@@ -50,11 +52,15 @@ struct MergeOptions {
   /// What is written, for all floating tensors. Values that are no longer finite in it fail the merge.
   DType type = DType::f16;
   bool allow_unused = false;
+  std::optional<VocabularyRule> vocabulary{};  ///< nothing: another vocabulary is an Error(input)
+  std::uint64_t pad_to = 1;                    ///< rows of embedding and head become a multiple of it
 };
 
 struct MergeResult {
   std::vector<MergedTensor> tensors;  ///< in the model's order
-  std::vector<std::string> notes;     ///< for people: untied embeddings, what was left unused
+  std::vector<std::string>
+      notes;                      ///< for people: untied embeddings, other vocabularies, what was left unused
+  bool adapter_tokenizer = true;  ///< the model has a row for every token of the adapters' tokenizer files
 };
 
 /// Replaces the model's rows by merged and checked ones, of the type that is written. Adapters act in order; each

@@ -89,15 +89,29 @@ void require_floating(const Tensor& tensor, const fs::path& file) {
       .found(type_info(tensor.type()).name);
 }
 
-fs::path weights_of(const fs::path& folder) {
+struct Weights {
+  fs::path file;
+  bool whole_state = false;  ///< of a training checkpoint, base included
+};
+
+Weights weights_of(const fs::path& folder) {
   for (const char* name : {"adapter_model.safetensors", "adapter_model.bin"}) {
-    if (fs::is_regular_file(folder / name)) return folder / name;
+    if (fs::is_regular_file(folder / name)) return {folder / name, false};
+  }
+  for (const char* name : {"model.safetensors", "pytorch_model.bin"}) {
+    if (fs::is_regular_file(folder / name)) return {folder / name, true};
   }
   throw Error(ErrorKind::input, "the adapter has no weights")
       .file(folder)
-      .expected("adapter_model.safetensors or adapter_model.bin")
-      .found("neither")
+      .expected(
+          "adapter_model.safetensors or adapter_model.bin, or a training checkpoint's pytorch_model.bin")
+      .found("none of them")
       .remedy("give the folder that PEFT's save_pretrained wrote");
+}
+
+fs::path config_of(const fs::path& folder) {
+  const fs::path own = folder / "adapter_config.json";
+  return fs::is_regular_file(own) ? own : (folder / ".." / "adapter_config.json").lexically_normal();
 }
 
 /// B of equal slices (MergedLinear of PEFT 0.1 and 0.2, a grouped convolution) as one matrix over all ranks: zeros
@@ -126,9 +140,12 @@ Tensor whole_up(const Tensor& up, std::uint64_t rank, const std::vector<bool>& e
 
 class PeftReader {
  public:
-  explicit PeftReader(const fs::path& folder) : file_(weights_of(folder)) {
+  explicit PeftReader(const fs::path& folder) {
+    const Weights weights = weights_of(folder);
+    file_ = weights.file;
+    whole_state_ = weights.whole_state;
     out_.path = folder;
-    const fs::path config = folder / "adapter_config.json";
+    const fs::path config = config_of(folder);
     out_.config = lora_config(parse_ordered_json_file(config), config);
     out_.unused = out_.config.unused;
   }
@@ -162,6 +179,7 @@ class PeftReader {
     PartName part = parse_part(tensor.name);
     if (tensor.name.find("original_module") != std::string::npos)
       return;  // the base's own, kept by the wrapper
+    if (whole_state_ && part.part == Part::whole && is_of_base(tensor.name)) return;
     require_floating(tensor, file_);
     if (part.part == Part::token_rows) {
       add_tokens(part.module, tensor);
@@ -182,6 +200,12 @@ class PeftReader {
       if (matrix) halves.embedding = part.embedding;
       place = tensor;
     }
+  }
+
+  /// Of a whole state: what training did not touch. Biases count as trained where the configuration says so.
+  bool is_of_base(const std::string& name) const {
+    if (name.find(".modules_to_save.") != std::string::npos) return false;
+    return !(out_.config.trains_biases && name.ends_with(".bias"));
   }
 
   void add_tokens(const std::string& module, const Tensor& tensor) {
@@ -272,6 +296,7 @@ class PeftReader {
   }
 
   fs::path file_;
+  bool whole_state_ = false;
   LoraAdapter out_;
   std::map<std::pair<std::string, int>, Halves> modules_;
 };

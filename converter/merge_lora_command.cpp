@@ -15,6 +15,8 @@ using namespace output_command;
 struct Options {
   std::string base, target = "bin", type, arithmetic = "peft", loaded = "F32";
   std::vector<std::string> adapters;
+  std::string vocabulary;
+  std::uint64_t pad_to = 1;
   bool allow_unused = false, report = false;
   Output output;
 };
@@ -135,9 +137,13 @@ int run(const Options& options, Console& console) {
   merging.loaded = parse_weight_type(options.loaded);
   merging.type = *how.type;
   merging.allow_unused = options.allow_unused;
+  if (!options.vocabulary.empty()) merging.vocabulary = parse_vocabulary_rule(options.vocabulary);
+  merging.pad_to = options.pad_to;
   const std::vector<ScaledAdapter> adapters = read_adapters(options);
   const MergeResult merge = merge_adapters(model, adapters, merging);
   const std::string arithmetic = describe_arithmetic(merging);
+  if (merge.adapter_tokenizer && std::filesystem::is_directory(adapters.back().adapter.path))
+    how.tokenizer_folder = adapters.back().adapter.path;
   const Conversion conversion = convert_model(base, std::move(model), how);
   for (const std::string& note : merge.notes) console.print("Note: " + printable(note, 2000) + ".");
   for (const std::string& note : conversion.notes) console.progress().note(note);
@@ -168,6 +174,8 @@ int run(const Options& options, Console& console) {
                                    {"arithmetic", options.arithmetic},
                                    {"load_as", options.loaded},
                                    {"allow_unused", options.allow_unused},
+                                   {"vocab", options.vocabulary},
+                                   {"pad_to", options.pad_to},
                                    {"max_shard_size", options.output.max_shard_size}};
   write_provenance(record, settings, options.output.path);
   print_written(written, console);
@@ -184,7 +192,9 @@ void bind_merge_lora(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("merge-lora", "Merge LoRA adapters into the weights of their base");
   command->add_option("base", options->base, "The base: any checkpoint")->required();
-  command->add_option("adapter", options->adapters, "Folders as PEFT saves them, in order; PATH:SCALE scales")
+  command
+      ->add_option("adapter", options->adapters,
+                   "Folders of PEFT or MLX, files of llama.cpp or kohya, in order; PATH:SCALE scales")
       ->required()
       ->expected(1, 64)
       ->type_name("");
@@ -209,11 +219,21 @@ void bind_merge_lora(CLI::App& app, Action& chosen) {
       ->capture_default_str();
   command->add_flag("--allow-unused", options->allow_unused,
                     "Go on where parts of an adapter are not understood or match nothing; they are listed");
+  command
+      ->add_option(
+          "--vocab", options->vocabulary,
+          "Where base and adapter differ in tokens: keep the base's, grow to the larger, trim to the smaller")
+      ->type_name("RULE");
+  command
+      ->add_option("--pad-to", options->pad_to,
+                   "Pad embedding and output head to a multiple of this many rows")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000));
   command->add_flag("--report", options->report, "Say for every merged tensor how much it changed");
   add_options(*command, options->output);
   command->footer(
-      "Every tensor and every setting of an adapter must be understood and find its module in\n"
-      "the base, and every merged value must be finite; else nothing is written.\n\n"
+      "Every tensor and setting of an adapter must be understood and find its place in\n"
+      "the base, every merged value be finite; else nothing is written.\n\n"
       "Example:\n  galatea merge-lora llama-13b-hf my-adapter --out my-13b");
   command->callback(
       [options, &chosen] { chosen = [options](Console& console) { return run(*options, console); }; });
