@@ -55,6 +55,7 @@ class WatchedRows final : public Rows {
   static ChangeCounter::Row compare(std::span<const float> base, std::span<const float> before,
                                     std::span<const float> after) {
     ChangeCounter::Row row;
+    row.seen = true;
     for (std::size_t i = 0; i < after.size(); ++i) {
       const double change = double{after[i]} - double{base[i]};
       row.squares += change * change;
@@ -101,6 +102,7 @@ ChangeSummary ChangeCounter::summary() const {
     squares += row.squares;
     out.largest = std::max(out.largest, double{row.largest});
     out.changed += row.changed;
+    out.complete = out.complete && row.seen;
     out.underflowed += row.underflowed;
   }
   out.norm = std::sqrt(squares);

@@ -16,6 +16,7 @@ struct ChangeSummary {
   double largest = 0;             ///< of the absolute changes
   std::uint64_t changed = 0;      ///< values that differ from the base's
   std::uint64_t underflowed = 0;  ///< not zero before the last rounding, zero after
+  bool complete = true;           ///< every row was seen; not so for rows that an interrupted run had written
 };
 
 /// Row by row, so that the sums do not depend on threads or on how rows were asked for.
@@ -28,6 +29,7 @@ class ChangeCounter {
     double squares = 0;
     float largest = 0;
     std::uint32_t changed = 0, underflowed = 0;
+    bool seen = false;
   };
   Row& row(std::uint64_t index) { return rows_[static_cast<std::size_t>(index)]; }
 

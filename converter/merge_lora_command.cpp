@@ -54,6 +54,7 @@ std::string text_of(const AppliedChange& change) {
 std::string text_of(const ChangeSummary& change) {
   std::string text = "norm " + text_of(change.norm) + ", largest " + text_of(change.largest) + ", " +
                      std::to_string(change.changed) + " values changed";
+  if (!change.complete) text += " (of the part that this run wrote)";
   if (change.underflowed > 0) text += ", " + std::to_string(change.underflowed) + " became zero";
   return text;
 }
@@ -89,7 +90,7 @@ nlohmann::json tensors_json(const std::vector<ScaledAdapter>& adapters, const Me
       entry["largest"] = change.largest;
       entry["changed"] = change.changed;
       entry["underflowed"] = change.underflowed;
-      entry["not_finite"] = 0;
+      entry["complete"] = change.complete;
     }
     tensors.push_back(std::move(entry));
   }
@@ -164,9 +165,7 @@ int run(const Options& options, Console& console) {
     console.print_json(document);
     return 0;
   }
-  const std::vector<WrittenFile> written =
-      write(conversion.plan, conversion.single_file, options.output, console);
-  Provenance record{"merge-lora", arithmetic, {options.base}, written};
+  Provenance record{"merge-lora", arithmetic, {options.base}, {}};
   for (const ScaledAdapter& one : adapters) record.inputs.push_back(one.adapter.path);
   const nlohmann::json settings = {{"adapters", options.adapters},
                                    {"to", options.target},
@@ -177,12 +176,19 @@ int run(const Options& options, Console& console) {
                                    {"vocab", options.vocabulary},
                                    {"pad_to", options.pad_to},
                                    {"max_shard_size", options.output.max_shard_size}};
+  std::vector<std::filesystem::path> inputs = inputs_of(base);
+  inputs.insert(inputs.end(), record.inputs.begin(), record.inputs.end());
+  Job job("merge-lora " + record.arithmetic + settings.dump(), inputs, {options.output.path});
+  const std::vector<WrittenFile> written =
+      write(conversion.plan, conversion.single_file, options.output, job, console);
+  record.outputs = written;
   write_provenance(record, settings, options.output.path);
   print_written(written, console);
   print_report(merge, options.report, console);
   document["tensors"] = tensors_json(adapters, merge, true);
   document["files"] = written_json(written);
   console.print_json(document);
+  job.finish();
   return 0;
 }
 

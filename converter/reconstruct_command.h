@@ -12,6 +12,7 @@
 
 #include "converter/journal.h"
 #include "format/console.h"
+#include "format/job.h"
 #include "verify/releases.h"
 
 namespace galatea::reconstruct {
@@ -59,7 +60,7 @@ class Road {
   nlohmann::json step(const std::string& name, const nlohmann::json& settings,
                       const std::vector<std::filesystem::path>& inputs,
                       const std::vector<std::filesystem::path>& outputs,
-                      const std::function<nlohmann::json()>& work);
+                      const std::function<nlohmann::json(Job&)>& work);
   /// The inputs of a step whose result is compared with the release: its description is one of them.
   std::vector<std::filesystem::path> with_release(std::vector<std::filesystem::path> inputs) const;
   std::filesystem::path corpus_file(std::string_view stream) const;
