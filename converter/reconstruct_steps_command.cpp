@@ -99,6 +99,7 @@ json Road::step(const std::string& name, const json& settings, const std::vector
 
 fs::path Road::base() {
   if (Checkpoint::open(options_.base).kind() != CheckpointKind::meta) return options_.base;
+  if (!options_.keep_base && options_.adapter.empty()) return options_.base;
   fs::path folder = fs::path(options_.out) / "base";
   const json settings = {{"profile", options_.profile},
                          {"max_shard_size", options_.max_shard_size},
@@ -106,16 +107,12 @@ fs::path Road::base() {
   const json result =
       step("base from Meta's files", settings, with_release({options_.base}), {folder}, [&](Job& job) {
         const Checkpoint meta = Checkpoint::open(options_.base);
-        BaseOptions how;
-        if (!options_.profile.empty()) how.generation = find_hf_generation(options_.profile);
-        if (!options_.max_shard_size.empty())
-          how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
         WriteOptions write;
         write.job = &job;
         write.overwrite = true;
         if (has_part(release_, "base")) write.digests = digests_for(release_part(release_, "base"));
         write.progress = &console_.progress();
-        const std::vector<WrittenFile> written = write_plan(base_plan(meta, how), folder, write);
+        const std::vector<WrittenFile> written = write_plan(base_plan(meta, base_options()), folder, write);
         write_provenance({"base", "", {options_.base}, written}, settings, folder);
         if (!has_part(release_, "base")) return json();
         const CheckReport report = check_written(folder, written, release_part(release_, "base"));
@@ -133,17 +130,28 @@ fs::path Road::base() {
   return folder;
 }
 
+BaseOptions Road::base_options() const {
+  BaseOptions how;
+  if (!options_.profile.empty()) how.generation = find_hf_generation(options_.profile);
+  if (!options_.max_shard_size.empty()) how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
+  return how;
+}
+
 fs::path Road::decode(const fs::path& base) {
   fs::path folder = fs::path(options_.out) / "model";
-  const json settings = {{"release", options_.release}};
+  const json settings = {{"profile", options_.profile},
+                         {"max_shard_size", options_.max_shard_size},
+                         {"release", options_.release}};
   const json result =
       step("decode the payload", settings, with_release({options_.payload, base}), {folder}, [&](Job& job) {
         DecodeOptions how;
+        how.base.wanted = base_options();
         how.expected = release_part(release_, "files");
         if (has_part(release_, "base")) how.expected_base = release_part(release_, "base");
         how.progress = &console_.progress();
         const XorPlan plan = plan_decode(options_.payload, base, how);
         for (const std::string& note : plan.notes) console_.progress().note(note);
+        if (plan.base && plan.base->brought()) console_.progress().note(plan.base->summary());
         WriteOptions write;
         write.job = &job;
         write.overwrite = true;
