@@ -44,6 +44,7 @@ constexpr auto commands = std::to_array<BindCommand>({
     bind_quantize,
     bind_verify,
     bind_inspect,
+    bind_diff,
     bind_perplexity,
     bind_tokenize,
 });

@@ -1,10 +1,12 @@
 #include "converter/base.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "converter/tokenizer_json.h"
 #include "format/error.h"
+#include "format/json.h"
 
 namespace galatea {
 
@@ -43,26 +45,40 @@ LlamaConfig base_config(LlamaConfig config) {
   return config;
 }
 
-Plan base_plan(const Checkpoint& source, const BaseOptions& options) {
-  if (!source.tokenizer_model()) {
-    throw Error(ErrorKind::input, "there is no tokenizer.model with these weights")
-        .file(source.path())
-        .expected("tokenizer.model in this folder or the one above")
-        .remedy("copy tokenizer.model (499,723 bytes) of the LLaMA release there");
+namespace {
+
+/// Rows that have a size and no values.
+class ShapeOnly final : public Rows {
+ public:
+  ShapeOnly(DType type, const MatrixShape& shape) : Rows(type, shape.rows, shape.cols) {}
+  void read(std::uint64_t, std::uint64_t, std::span<std::byte>) const override {
+    throw Error(ErrorKind::usage, "only the shapes of these weights are known, not their values");
   }
-  const SourcePtr tokenizer = open_file(*source.tokenizer_model());
-  const LlamaWeights weights(source);
-  const LlamaConfig config = base_config(source.config());
-  const HfGeneration& generation = *options.generation;
+};
+
+std::vector<Tensor> state_dict_of_shapes(const LlamaConfig& config, DType inv_freq) {
+  return base_state_dict(config, inv_freq, [&](LlamaTensorId id) {
+    const Shape shape = expected_shape(id, config);
+    return Tensor{"", shape, std::make_shared<ShapeOnly>(DType::f16, matrix_shape(shape, DType::f16)), {}, 0};
+  });
+}
+
+Error no_tokenizer(const std::filesystem::path& folder) {
+  return std::move(Error(ErrorKind::input, "there is no tokenizer.model with these weights")
+                       .file(folder)
+                       .expected("tokenizer.model in this folder or the one above")
+                       .remedy("copy tokenizer.model (499,723 bytes) of the LLaMA release there"));
+}
+
+Plan plan_of(const LlamaConfig& config, std::vector<Tensor> tensors, const SourcePtr& tokenizer,
+             const BaseOptions& options) {
+  const HfGeneration& generation = options.generation;
+  const std::string& version = generation.transformers_version;
   Plan plan;
-  plan.files = hf_weight_files(
-      base_state_dict(config, generation.inv_freq,
-                      [&](LlamaTensorId id) { return weights.get(id, LlamaWeights::Rotary::half); }),
-      HfContainer::bin, options.max_shard_bytes);
-  plan.files.push_back(
-      literal_layout("config.json", config_json(config, DType::f16, generation.transformers_version)));
-  plan.files.push_back(literal_layout("generation_config.json",
-                                      generation_config_json(config, generation.transformers_version)));
+  plan.files =
+      hf_weight_files(std::move(tensors), HfContainer::bin, options.max_shard_bytes, generation.torch);
+  plan.files.push_back(literal_layout("config.json", config_json(config, DType::f16, version)));
+  plan.files.push_back(literal_layout("generation_config.json", generation_config_json(config, version)));
   plan.files.push_back(literal_layout("special_tokens_map.json", special_tokens_map_json()));
   plan.files.push_back(
       literal_layout("tokenizer_config.json", tokenizer_config_json(generation.model_max_length)));
@@ -70,6 +86,84 @@ Plan base_plan(const Checkpoint& source, const BaseOptions& options) {
       literal_layout("tokenizer.json", tokenizer_json(read_sentencepiece_model(*tokenizer))));
   plan.files.push_back(copy_layout("tokenizer.model", tokenizer));
   return plan;
+}
+
+std::string llama_size(const LlamaConfig& config) {
+  struct Known {
+    std::uint64_t hidden, layers;
+    const char* name;
+  };
+  for (const Known& known : {Known{4096, 32, "LLaMA 7B"}, Known{5120, 40, "LLaMA 13B"},
+                             Known{6656, 60, "LLaMA 30B"}, Known{8192, 80, "LLaMA 65B"}}) {
+    if (config.hidden_size == known.hidden && config.layers == known.layers) return known.name;
+  }
+  return "LLaMA of " + std::to_string(config.layers) + " layers, width " + std::to_string(config.hidden_size);
+}
+
+}  // namespace
+
+Plan base_plan(const Checkpoint& source, const BaseOptions& options) {
+  if (!source.tokenizer_model()) throw no_tokenizer(source.path());
+  const LlamaWeights weights(source);
+  const LlamaConfig config = base_config(source.config());
+  return plan_of(
+      config,
+      base_state_dict(config, options.generation.inv_freq,
+                      [&](LlamaTensorId id) { return weights.get(id, LlamaWeights::Rotary::half); }),
+      open_file(*source.tokenizer_model()), options);
+}
+
+MetaTables read_meta_tables(const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  const fs::path params = folder / "params.json";
+  MetaTables out;
+  const nlohmann::json document = parse_json_file(params);
+  std::error_code ignored;
+  for (const fs::path& place : {folder / "tokenizer.model", folder / ".." / "tokenizer.model"}) {
+    if (out.tokenizer.empty() && fs::is_regular_file(place, ignored))
+      out.tokenizer = place.lexically_normal();
+  }
+  if (out.tokenizer.empty()) throw no_tokenizer(folder);
+  try {
+    out.config = config_from_meta(document);
+    if (out.config.vocab_size == 0)
+      out.config.vocab_size = read_sentencepiece_model(*open_file(out.tokenizer)).pieces.size();
+    out.config.validate();
+  } catch (Error& error) {
+    error.file(params);
+    throw;
+  }
+  return out;
+}
+
+Plan base_plan_of_shapes(const MetaTables& meta, const BaseOptions& options) {
+  const LlamaConfig config = base_config(meta.config);
+  return plan_of(config, state_dict_of_shapes(config, options.generation.inv_freq), open_file(meta.tokenizer),
+                 options);
+}
+
+Plan side_files_of(Plan plan) {
+  std::erase_if(plan.files, [](const FileLayout& file) { return file.name.ends_with(".bin"); });
+  return plan;
+}
+
+std::string recognise_base(const LlamaConfig& config, const std::vector<std::uint64_t>& sizes,
+                           std::uint64_t max_shard_bytes) {
+  for (const TorchGeneration torch :
+       {TorchGeneration::torch_1_6, TorchGeneration::torch_2_1, TorchGeneration::torch_2_7}) {
+    for (const DType inv_freq : {DType::f32, DType::f16}) {
+      std::vector<std::uint64_t> expected;
+      for (const FileLayout& file : hf_weight_files(state_dict_of_shapes(config, inv_freq), HfContainer::bin,
+                                                    max_shard_bytes, torch)) {
+        if (file.name.ends_with(".bin")) expected.push_back(file.size());
+      }
+      if (expected == sizes) {
+        return llama_size(config) + ", " + std::string(to_string(torch)) + ", " +
+               (inv_freq == DType::f32 ? "4" : "2") + "-byte rotary buffers";
+      }
+    }
+  }
+  return {};
 }
 
 }  // namespace galatea

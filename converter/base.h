@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <vector>
 
@@ -18,7 +19,7 @@
 namespace galatea {
 
 struct BaseOptions {
-  const HfGeneration* generation = &hf_generations().front();
+  HfGeneration generation = hf_generations().front();
   std::uint64_t max_shard_bytes = default_shard_bytes;
 };
 
@@ -37,5 +38,24 @@ LlamaConfig base_config(LlamaConfig config);
 /// The whole folder. `source` is a Meta folder, or any LLaMA whose weights are to be written so.
 /// Throws Error(input) when it has no tokenizer.model.
 Plan base_plan(const Checkpoint& source, const BaseOptions& options);
+
+/// Meta's folder without its weights: what params.json and tokenizer.model (there or one folder up) alone say.
+struct MetaTables {
+  LlamaConfig config;  ///< vocabulary of the tokenizer, feed-forward size by the formula
+  std::filesystem::path tokenizer;
+};
+MetaTables read_meta_tables(const std::filesystem::path& folder);
+
+/// The same folder as base_plan's, known to the byte except for the values of the weights: reading those
+/// throws Error(usage). For sizes, and for the side files.
+Plan base_plan_of_shapes(const MetaTables& meta, const BaseOptions& options);
+
+/// The plan without its weights: index, configuration and tokenizer.
+Plan side_files_of(Plan plan);
+
+/// Weight files of a base by their sizes: "LLaMA 13B, torch 1.6 to 2.0, 4-byte rotary buffers" when every one
+/// of `sizes` (of the shards in order) is what these shapes give in one generation; empty when none fits.
+std::string recognise_base(const LlamaConfig& config, const std::vector<std::uint64_t>& sizes,
+                           std::uint64_t max_shard_bytes = default_shard_bytes);
 
 }  // namespace galatea

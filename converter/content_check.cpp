@@ -1,13 +1,14 @@
 #include "converter/content_check.h"
 
 #include <algorithm>
-#include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "converter/record_watch.h"
 #include "format/error.h"
 #include "format/json.h"
+#include "format/little_endian.h"
 #include "format/safetensors.h"
 #include "format/sentencepiece_model.h"
 #include "format/zip_archive.h"
@@ -32,25 +33,6 @@ void check_tokenizer(const SourcePtr& content) {
     throw Error(ErrorKind::input, "the tokenizer consists of zero bytes only").file(content->name());
   }
   read_sentencepiece_model(*content);
-}
-
-/// Every record's CRC-32, several records at once; throws the error of the first wrong one.
-void check_records(const ZipArchive& archive) {
-  const auto& records = archive.records();
-  std::vector<std::exception_ptr> failures(records.size());
-  const auto count = static_cast<std::int64_t>(records.size());
-#pragma omp parallel for schedule(dynamic, 1)
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto record = static_cast<std::size_t>(i);
-    try {
-      archive.check_crc(records[record]);
-    } catch (...) {
-      failures[record] = std::current_exception();
-    }
-  }
-  for (const std::exception_ptr& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
 }
 
 void require_zip_head(const SourcePtr& content) {
@@ -95,7 +77,21 @@ void check_beginning(std::string_view name, const SourcePtr& content) {
 
 void check_content(std::string_view name, const SourcePtr& content) {
   check_beginning(name, content);
-  if (kind_of(name) == Kind::torch) check_records(ZipArchive::open(content));
+  if (kind_of(name) == Kind::torch) check_records(content);
 }
+
+void check_end(std::string_view name, const SourcePtr& content) {
+  constexpr std::uint64_t end_record = 22;  // torch.save puts no comment behind it
+  if (kind_of(name) != Kind::torch) return;
+  if (content->size() < end_record ||
+      LittleEndian(content->ByteSource::read(content->size() - end_record, 4)).u32(0) != 0x06054b50) {
+    throw Error(ErrorKind::input, "the weights do not end as a file of torch.save does")
+        .file(content->name())
+        .at(content->size())
+        .expected("an end record, PK\\5\\6, 22 bytes before the end");
+  }
+}
+
+bool has_records(std::string_view name) { return kind_of(name) == Kind::torch; }
 
 }  // namespace galatea

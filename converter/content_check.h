@@ -25,6 +25,13 @@ void check_content(std::string_view name, const SourcePtr& content);
 /// The part of check_content that needs only a few bytes of a large file, and all of a small one.
 void check_beginning(std::string_view name, const SourcePtr& content);
 
+/// Throws Error(input) when a file of torch.save does not end as one: for a file whose last bytes are cheap to
+/// read and whose tables are not.
+void check_end(std::string_view name, const SourcePtr& content);
+
+/// Files of this name consist of records with CRC-32s (*.bin, *.pth, *.pt): see record_watch.h.
+bool has_records(std::string_view name);
+
 /// All bytes are zero (and there are any). Reads until the first that is not.
 bool all_zero(const ByteSource& content);
 

@@ -3,14 +3,19 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <set>
 #include <utility>
 
 #include "converter/content_check.h"
 #include "converter/decode_causes.h"
+#include "converter/json_repair.h"
+#include "converter/record_watch.h"
 #include "converter/xor_codec.h"
 #include "format/checked.h"
 #include "format/error.h"
+#include "format/zip_archive.h"
 #include "verify/provenance.h"
 
 namespace galatea {
@@ -56,25 +61,26 @@ bool is_paper(const std::string& name) {
   return name.starts_with('.') || name.starts_with("LICENSE");
 }
 
-bool has_common_file(const Folder& payload, const Folder& base) {
+bool has_common_file(const Folder& payload, const DecodeBase& base) {
   return std::any_of(payload.files.begin(), payload.files.end(),
-                     [&](const std::string& name) { return !is_paper(name) && base.files.contains(name); });
+                     [&](const std::string& name) { return !is_paper(name) && base.files().contains(name); });
 }
 
-Folder base_folder(const fs::path& path) {
-  Folder base = list_folder(path, "the base");
-  for (const std::string& name : base.files) {
-    if (!name.starts_with("consolidated.") || !name.ends_with(".pth")) continue;
-    throw Error(ErrorKind::input,
-                "the base is a folder of Meta's files; the payload was made from converted ones")
-        .file(path)
-        .remedy("convert it first: galatea base " + path.string() + " BASE_FOLDER");
+/// The payload's files by name, those one folder down too: what tells how the base is to be taken.
+std::map<std::string, fs::path> payload_files(const fs::path& path) {
+  std::map<std::string, fs::path> files;
+  const Folder payload = list_folder(path, "the payload");
+  for (const std::string& name : payload.files) files.emplace(name, path / name);
+  for (const std::string& folder : payload.folders) {
+    if (folder.starts_with('.')) continue;
+    for (const std::string& name : list_folder(path / folder, "the payload").files)
+      files.emplace(name, path / folder / name);
   }
-  return base;
+  return files;
 }
 
 /// The folder that holds the payload's files: `path` itself, or its one sub-folder that has them.
-Folder payload_folder(const fs::path& path, const Folder& base, std::vector<std::string>& notes) {
+Folder payload_folder(const fs::path& path, const DecodeBase& base, std::vector<std::string>& notes) {
   Folder payload = list_folder(path, "the payload");
   if (has_common_file(payload, base)) return payload;
   std::vector<Folder> nested;
@@ -95,9 +101,12 @@ Folder payload_folder(const fs::path& path, const Folder& base, std::vector<std:
   }
   throw Error(ErrorKind::input, "payload and base have no file name in common")
       .file(path)
-      .expected("files named as in " + base.path.string())
-      .remedy(
-          "check that payload and base are the right folders, and that the base is cut into as many shards");
+      .expected("files named as in " + base.path().string())
+      .remedy(base.brought()
+                  ? "check that payload and base are of one model; --max-shard-size cuts the base "
+                    "into other shards"
+                  : "check that payload and base are the right folders, and that the base is cut into "
+                    "as many shards");
 }
 
 bool is_weight_name(const std::string& name) {
@@ -111,11 +120,14 @@ std::string listed(const std::vector<std::string>& names) {
 }
 
 /// Names to process, weights first; throws when the base lacks one of them or there are sub-folders.
-std::vector<std::string> names_to_process(const Folder& payload, const Folder& base,
+std::vector<std::string> names_to_process(const Folder& payload, const DecodeBase& base,
+                                          const std::set<std::string>& unwanted,
                                           std::vector<std::string>& notes) {
   std::vector<std::string> names, lacking, left_out;
   for (const std::string& name : payload.files) {
-    if (base.files.contains(name) || name == "added_tokens.json") {
+    if (unwanted.contains(name)) {
+      notes.push_back("left out, as was asked for: " + name);
+    } else if (base.files().contains(name) || name == "added_tokens.json") {
       names.push_back(name);
     } else {
       (is_paper(name) ? left_out : lacking).push_back(name);
@@ -124,7 +136,7 @@ std::vector<std::string> names_to_process(const Folder& payload, const Folder& b
   if (!lacking.empty()) {
     const bool tokenizer = lacking == std::vector<std::string>{"tokenizer.json"};
     throw Error(ErrorKind::input, "the base lacks files that the payload has")
-        .file(base.path)
+        .file(base.path())
         .expected(listed(lacking))
         .remedy(
             tokenizer
@@ -191,47 +203,117 @@ const ReleaseFile* find_file(const ReleaseFiles& files, const std::string& name)
 
 }  // namespace
 
-XorPlan plan_decode(const fs::path& payload_path, const fs::path& base_path, const DecodeOptions& options) {
-  require_other_folders(payload_path, base_path);
-  Progress& progress = options.progress != nullptr ? *options.progress : silent_progress();
-  XorPlan out;
-  const Folder base = base_folder(base_path);
-  const Folder payload = payload_folder(payload_path, base, out.notes);
-  out.payload = payload.path;
-  require_other_folders(payload.path, base_path);
-  for (const std::string& name : names_to_process(payload, base, out.notes)) {
-    const SourcePtr packed = open_file(payload.path / name);
-    refuse_lfs_pointer(*packed);
-    if (!base.files.contains(name)) {
-      out.files.push_back({name, true, Compression::none, packed->size()});
-      out.plan.files.push_back(copy_layout(name, packed));
-      check_beginning(name, packed);
-      continue;
-    }
-    const SourcePtr key = open_file(base.path / name);
+namespace {
+
+/// Adds the decoding of one file that the base has, too.
+class Decoding {
+ public:
+  Decoding(XorPlan& out, const DecodeOptions& options)
+      : out_(out),
+        options_(options),
+        progress_(options.progress != nullptr ? *options.progress : silent_progress()) {}
+
+  void add(const std::string& name, const SourcePtr& packed) {
+    const SourcePtr key = out_.base->file(name);
     refuse_lfs_pointer(*key);
-    const Compression compression = options.compression.value_or(detect_compression(*packed));
+    const Compression compression = options_.compression.value_or(detect_compression(*packed));
     SourcePtr plain = packed;
     if (compression != Compression::none) {
-      const StepScope scope(progress, "unpacking " + name);
-      plain = decompressed_source(packed, compression, largest_output(key->size()), progress);
-      out.most_threads = threads_on_streams();
+      const StepScope scope(progress_, "unpacking " + name);
+      plain = decompressed_source(packed, compression, largest_output(key->size()), progress_);
+      out_.most_threads = threads_on_streams();
     }
-    const SourcePtr decoded = xor_source(plain, key);
-    const DecodedFile file{name, plain, key, decoded};
-    explain_failure(file, [&] { check_beginning(name, decoded); });
-    out.files.push_back({name, false, compression, decoded->size()});
-    out.plan.files.push_back(copy_layout(name, decoded));
-    out.plan.files.back().check = [file](const SourcePtr& finished) {
-      explain_failure(file, [&] { check_content(file.name, finished); });
-    };
-    if (const ReleaseFile* expected = find_file(options.expected, name)) {
-      const ReleaseFile* of_base = find_file(options.expected_base, name);
-      out.plan.files.back().accept =
-          [file, entry = *expected, base_entry = of_base != nullptr ? std::optional(*of_base) : std::nullopt](
-              const WrittenFile& finished) {
-            require_published(file, finished, entry, base_entry ? &*base_entry : nullptr);
-          };
+    const bool made = out_.base->brought();
+    // A base that is computed by rows is asked for many at once.
+    const std::size_t piece_bytes = std::size_t{made ? 1024U : 256U} << 10U;
+    DecodedFile file{name, plain, key, xor_source(plain, key, piece_bytes), made};
+    const std::string repaired = repair(file);
+    if (repaired.empty()) explain_failure(file, [&] { check_before_work(file, compression); });
+    out_.files.push_back({name, false, compression, file.decoded->size(), repaired});
+    out_.plan.files.push_back(layout(file));
+  }
+
+ private:
+  /// How a JSON was repaired; empty when there was nothing to repair, or no way to.
+  std::string repair(DecodedFile& file) {
+    const ReleaseFile* expected = find_file(options_.expected, file.name);
+    if (!file.name.ends_with(".json") || is_right_json(file.decoded, expected)) return {};
+    auto repaired = repair_json(file, expected);
+    if (!repaired) return {};
+    file.base = std::move(repaired->base);
+    file.decoded = std::move(repaired->decoded);
+    out_.notes.push_back(file.name + " was repaired: decoded with " + repaired->how +
+                         (repaired->confirmed ? ", which gives the published content"
+                                              : " (no digest was given to confirm it)"));
+    return repaired->how;
+  }
+
+  /// As much as can be told without reading the whole file: its tables where their place is known, else its
+  /// first bytes.
+  static void check_before_work(const DecodedFile& file, Compression compression) {
+    check_beginning(file.name, file.decoded);
+    if (!has_records(file.name)) return;
+    if (file.base_is_costly) {
+      if (compression == Compression::none) check_end(file.name, file.decoded);
+    } else if (compression == Compression::none) {
+      (void)ZipArchive::open(file.decoded);
+    }
+  }
+
+  FileLayout layout(DecodedFile file) const {
+    FileLayout layout;
+    // By then a base that is made was read, and its tables cost nothing more.
+    if (has_records(file.name)) {
+      const auto watch = std::make_shared<const RecordWatch>(file.decoded);
+      layout = copy_layout(file.name, watch->watched());
+      file.base_is_costly = false;
+      layout.check = [file, watch](const SourcePtr& finished) {
+        explain_failure(file, [&] {
+          check_beginning(file.name, finished);
+          watch->check(finished);
+        });
+      };
+    } else {
+      layout = copy_layout(file.name, file.decoded);
+      layout.check = [file](const SourcePtr& finished) {
+        explain_failure(file, [&] { check_content(file.name, finished); });
+      };
+    }
+    if (const ReleaseFile* expected = find_file(options_.expected, file.name)) {
+      const ReleaseFile* of_base = find_file(options_.expected_base, file.name);
+      layout.accept = [file, entry = *expected,
+                       base_entry = of_base != nullptr ? std::optional(*of_base)
+                                                       : std::nullopt](const WrittenFile& finished) {
+        require_published(file, finished, entry, base_entry ? &*base_entry : nullptr);
+      };
+    }
+    return layout;
+  }
+
+  XorPlan& out_;
+  const DecodeOptions& options_;
+  Progress& progress_;
+};
+
+}  // namespace
+
+XorPlan plan_decode(const fs::path& payload_path, const fs::path& base_path, const DecodeOptions& options) {
+  require_other_folders(payload_path, base_path);
+  XorPlan out;
+  out.base = DecodeBase::open(base_path, payload_files(payload_path), options.base);
+  const Folder payload = payload_folder(payload_path, *out.base, out.notes);
+  out.payload = payload.path;
+  require_other_folders(payload.path, base_path);
+  Decoding decoding(out, options);
+  for (const std::string& name : names_to_process(payload, *out.base, options.leave_out, out.notes)) {
+    const SourcePtr packed = open_file(payload.path / name);
+    refuse_lfs_pointer(*packed);
+    if (out.base->files().contains(name)) {
+      decoding.add(name, packed);
+    } else {
+      out.files.push_back({name, true, Compression::none, packed->size(), {}});
+      out.plan.files.push_back(copy_layout(name, packed));
+      check_beginning(name, packed);
     }
   }
   return out;
@@ -242,15 +324,21 @@ XorPlan plan_encode(const fs::path& finetuned_path, const fs::path& base_path, C
   require_other_folders(finetuned_path, base_path);
   Progress& progress = progress_or_null != nullptr ? *progress_or_null : silent_progress();
   XorPlan out;
-  const Folder base = base_folder(base_path);
   const Folder finetuned = list_folder(finetuned_path, "the folder of fine-tuned weights");
+  out.base = DecodeBase::open(base_path, {}, {});
+  if (out.base->brought()) {
+    throw Error(ErrorKind::input,
+                "payloads are made from a converted base, and this is a " + out.base->kind())
+        .file(base_path)
+        .remedy("convert it first: galatea base " + base_path.string() + " BASE_FOLDER");
+  }
   out.payload = finetuned.path;
-  for (const std::string& name : names_to_process(finetuned, base, out.notes)) {
+  for (const std::string& name : names_to_process(finetuned, *out.base, {}, out.notes)) {
     SourcePtr source = open_file(finetuned.path / name);
     refuse_lfs_pointer(*source);
-    const bool copied = !base.files.contains(name);
+    const bool copied = !out.base->files().contains(name);
     if (!copied) {
-      const SourcePtr key = open_file(base.path / name);
+      const SourcePtr key = out.base->file(name);
       refuse_lfs_pointer(*key);
       source = xor_source(source, key);
       if (compression != Compression::none) {
@@ -259,7 +347,7 @@ XorPlan plan_encode(const fs::path& finetuned_path, const fs::path& base_path, C
         out.most_threads = threads_on_streams();
       }
     }
-    out.files.push_back({name, copied, copied ? Compression::none : compression, source->size()});
+    out.files.push_back({name, copied, copied ? Compression::none : compression, source->size(), {}});
     out.plan.files.push_back(copy_layout(name, source));
   }
   if (out.files.empty()) throw Error(ErrorKind::input, "there is nothing to encode").file(finetuned_path);

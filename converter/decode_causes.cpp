@@ -1,14 +1,17 @@
 #include "converter/decode_causes.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <string_view>
 #include <vector>
 
 #include "converter/content_check.h"
+#include "converter/hf_folder.h"
+#include "converter/hf_side_files.h"
+#include "converter/json_repair.h"
 #include "converter/xor_codec.h"
 #include "format/error.h"
+#include "format/torch_file.h"
 #include "format/zip_archive.h"
 #include "verify/compare.h"
 
@@ -37,29 +40,6 @@ std::string without_cr(std::string_view text) {
   return out;
 }
 
-/// The text with the value of "transformers_version" replaced; nothing when it has none.
-std::optional<std::string> with_version(const std::string& text, std::string_view version) {
-  constexpr std::string_view key = "\"transformers_version\": \"";
-  const std::size_t begin = text.find(key);
-  if (begin == std::string::npos) return std::nullopt;
-  const std::size_t end = text.find('"', begin + key.size());
-  if (end == std::string::npos) return std::nullopt;
-  return text.substr(0, begin + key.size()) + std::string(version) + text.substr(end);
-}
-
-std::string version_in(const std::string& text) {
-  constexpr std::string_view key = "\"transformers_version\": \"";
-  const std::size_t begin = text.find(key);
-  if (begin == std::string::npos) return {};
-  return printable(text.substr(begin + key.size(), text.find('"', begin + key.size()) - begin - key.size()),
-                   40);
-}
-
-/// Versions whose converter may have made the base that a payload was made from, the likely ones first.
-constexpr std::array versions_of_2023 = {"4.28.0.dev0", "4.29.0.dev0", "4.28.1", "4.29.1",      "4.29.2",
-                                         "4.30.0.dev0", "4.28.0",      "4.29.0", "4.30.0",      "4.30.1",
-                                         "4.30.2",      "4.27.0.dev0", "4.27.4", "4.31.0.dev0", "4.31.0"};
-
 std::optional<DecodeCause> text_cause(const DecodedFile& file) {
   if (file.payload->size() > text_limit || file.base->size() > text_limit) return std::nullopt;
   const std::string payload = file.payload->read_text(text_limit), base = file.base->read_text(text_limit);
@@ -76,12 +56,12 @@ std::optional<DecodeCause> text_cause(const DecodedFile& file) {
     return DecodeCause{"the line ends of the base's file were turned into CR LF, as git on Windows does",
                        "convert or fetch the base again without changing line ends"};
   }
-  for (const char* version : versions_of_2023) {
+  for (const std::string_view version : transformers_versions_of_2023()) {
     const auto restamped = with_version(base, version);
     if (restamped && *restamped != base && decodes(payload, *restamped)) {
       return DecodeCause{"the base was converted by transformers " + version_in(base) +
-                             ", the one that the payload was made from by another version (" + version +
-                             " would fit)",
+                             ", the one that the payload was made from by another version (" +
+                             std::string(version) + " would fit)",
                          convert_again};
     }
   }
@@ -90,9 +70,43 @@ std::optional<DecodeCause> text_cause(const DecodedFile& file) {
         "the base's file has another content than the one the payload was made from; it was written by "
         "transformers " +
             version,
-        convert_again};
+        std::string(convert_again) + "; --leave-out " + file.name + " decodes the other files"};
   }
   return std::nullopt;
+}
+
+bool has_two_byte_rotary_tables(const SourcePtr& base) {
+  try {
+    const TorchFile file = TorchFile::open(base);
+    return std::any_of(file.tensors().begin(), file.tensors().end(), [](const Tensor& tensor) {
+      return is_inv_freq(tensor.name) && type_info(tensor.type()).block_bytes == 2;
+    });
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::input) throw;
+    return false;
+  }
+}
+
+/// Where base and payload part: the first tensor of the base before which the decoded file lacks the header
+/// of a record. Empty when there is none, or when the base's tables cannot be read.
+std::string first_failing_tensor(const DecodedFile& file) {
+  try {
+    const TorchFile base = TorchFile::open(file.base);
+    for (const Tensor& tensor : base.all_tensors()) {
+      const auto& records = base.archive().records();
+      const auto record = std::find_if(records.begin(), records.end(), [&](const ZipRecord& candidate) {
+        return tensor.offset >= candidate.data_offset &&
+               tensor.offset - candidate.data_offset < candidate.size;
+      });
+      if (record == records.end()) continue;
+      const std::uint64_t header = record->header_offset;
+      const bool within = header < file.decoded->size() && file.decoded->size() - header >= 4;
+      if (!within || !looks_like_zip(*part_of(file.decoded, header, 4))) return tensor.name;
+    }
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::input) throw;
+  }
+  return {};
 }
 
 std::optional<DecodeCause> container_cause(const DecodedFile& file) {
@@ -107,25 +121,22 @@ std::optional<DecodeCause> container_cause(const DecodedFile& file) {
     return DecodeCause{"the base's file is itself damaged: " + error.problem(),
                        "convert or fetch the base again"};
   }
-  std::uint64_t smallest = ~std::uint64_t{0};
   for (const ZipRecord& record : archive->records()) {
     const std::string_view name = record.name;
     if (name.ends_with("/byteorder") || name.ends_with("/.data/serialization_id")) {
       return DecodeCause{"the base was saved by torch 2.1 or later, whose files have more records",
                          convert_again};
     }
-    if (name.find("/data/") != std::string_view::npos && record.size > 0)
-      smallest = std::min(smallest, record.size);
   }
   const std::string folder = archive->records().empty() ? "" : archive->records().front().name;
   if (folder.starts_with("archive/") && file.name != "archive.bin") {
     return DecodeCause{"the base was saved through a Python file object (its records lie in \"archive/\")",
                        convert_again};
   }
-  if (smallest == 128) {
+  if (has_two_byte_rotary_tables(file.base)) {
     return DecodeCause{
         "the base has rotary tables (inv_freq) of 2-byte numbers; the releases were made from 4-byte ones",
-        convert_again};
+        "give --profile pygmalion, which makes the base with 4-byte ones on the fly"};
   }
   return std::nullopt;
 }
@@ -182,6 +193,12 @@ DecodeCause find_cause(const DecodedFile& file) {
     return {"the payload's file is the plain file and not its XOR", "take it as it is"};
   }
   if (is_weights(file.name)) {
+    if (file.base_is_costly) {
+      return {
+          "payload and base do not belong together: the payload was made from weights of another container "
+          "or model",
+          "check that they are of one release; --profile chooses the generation"};
+    }
     if (auto cause = container_cause(file)) return *std::move(cause);
     if (auto cause = damage_of_base(file)) return *std::move(cause);
     if (opens_as_zip(file.decoded)) {
@@ -205,6 +222,9 @@ void explain_failure(const DecodedFile& file, const std::function<void()>& check
   } catch (Error& error) {
     if (error.kind() != ErrorKind::input) throw;
     const DecodeCause cause = find_cause(file);
+    if (is_weights(file.name) && !file.base_is_costly && error.tensor_name().empty()) {
+      if (const std::string tensor = first_failing_tensor(file); !tensor.empty()) error.tensor(tensor);
+    }
     error.context("decoding " + file.payload->name().string() + " with " + file.base->name().string());
     error.replace_remedy("likely cause: " + cause.cause + "; " + cause.remedy);
     throw;

@@ -15,6 +15,8 @@ struct DecodedFile {
   SourcePtr payload;  ///< unpacked
   SourcePtr base;
   SourcePtr decoded;  ///< their XOR
+  /// The base is made while it is read, and was not yet: its tables would cost reading it whole.
+  bool base_is_costly = false;
 };
 
 struct DecodeCause {

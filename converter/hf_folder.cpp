@@ -144,14 +144,16 @@ std::string_view index_file_name(HfContainer container) {
 }
 
 std::vector<FileLayout> hf_weight_files(std::vector<Tensor> tensors, HfContainer container,
-                                        std::uint64_t max_shard_bytes) {
+                                        std::uint64_t max_shard_bytes, TorchGeneration torch) {
+  TorchLayoutOptions torch_options;
+  torch_options.generation = torch;
   std::vector<WeightShard> shards = shard_weights(std::move(tensors), container, max_shard_bytes);
   const std::string index = shard_index_text(index_of(shards));
   std::vector<FileLayout> files;
   files.reserve(shards.size() + 1);
   for (WeightShard& shard : shards) {
     files.push_back(container == HfContainer::bin
-                        ? torch_zip_layout(shard.file, std::move(shard.tensors))
+                        ? torch_zip_layout(shard.file, std::move(shard.tensors), torch_options)
                         : safetensors_layout(shard.file, std::move(shard.tensors), {{"format", "pt"}}));
   }
   if (files.size() > 1) files.push_back(literal_layout(std::string(index_file_name(container)), index));

@@ -16,6 +16,7 @@
 #include "format/plan.h"
 #include "format/shard_index.h"
 #include "format/tensor.h"
+#include "format/torch_file.h"
 
 namespace galatea {
 
@@ -44,8 +45,9 @@ std::vector<WeightShard> shard_weights(std::vector<Tensor> tensors, HfContainer 
 ShardIndex index_of(const std::vector<WeightShard>& shards);
 std::string_view index_file_name(HfContainer container);
 
-/// The weight files, and the index when there are several.
+/// The weight files, and the index when there are several. `torch` says whose container .bin files have.
 std::vector<FileLayout> hf_weight_files(std::vector<Tensor> tensors, HfContainer container,
-                                        std::uint64_t max_shard_bytes);
+                                        std::uint64_t max_shard_bytes,
+                                        TorchGeneration torch = TorchGeneration::torch_1_6);
 
 }  // namespace galatea

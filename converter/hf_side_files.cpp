@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "format/error.h"
 #include "format/python_json.h"
@@ -12,13 +14,21 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::array<HfGeneration, 5> generations = {{
-    {"pygmalion", "4.28.0.dev0", 2048, DType::f32, "base of the Pygmalion and Metharme releases"},
-    {"pygmalion-2byte", "4.28.0.dev0", 2048, DType::f16, "the same with 2-byte rotary buffers"},
-    {"4.28", "4.28.1", 0, DType::f32, "transformers 4.28.1, accelerate 0.18"},
-    {"oasst", "4.29.0.dev0", 0, DType::f32, "base of the Open-Assistant 30B releases"},
-    {"oasst-2byte", "4.29.0.dev0", 0, DType::f16, "the same with 2-byte rotary buffers"},
-}};
+const std::array<HfGeneration, 6>& generations() {
+  static const std::array<HfGeneration, 6> table = {{
+      {"pygmalion", "4.28.0.dev0", 2048, DType::f32, "base of the Pygmalion and Metharme releases"},
+      {"pygmalion-2byte", "4.28.0.dev0", 2048, DType::f16, "the same with 2-byte rotary buffers"},
+      {"4.28", "4.28.1", 0, DType::f32, "transformers 4.28.1, accelerate 0.18"},
+      {"oasst", "4.29.0.dev0", 0, DType::f32, "base of the Open-Assistant 30B releases"},
+      {"oasst-2byte", "4.29.0.dev0", 0, DType::f16, "the same with 2-byte rotary buffers"},
+      {"4.30", "4.30.0.dev0", 0, DType::f32, "transformers of May 2023"},
+  }};
+  return table;
+}
+
+constexpr std::array<std::string_view, 15> versions_of_2023 = {
+    "4.28.0.dev0", "4.29.0.dev0", "4.28.1", "4.29.1", "4.29.2",      "4.30.0.dev0", "4.28.0", "4.29.0",
+    "4.30.0",      "4.30.1",      "4.30.2", "4.27.4", "4.27.0.dev0", "4.31.0.dev0", "4.31.0"};
 
 std::string text_of(const ordered_json& document) {
   return python_json(document, {.indent = 2, .sort_keys = true, .ensure_ascii = true}) + "\n";
@@ -40,18 +50,37 @@ ordered_json special_tokens() {
 
 }  // namespace
 
-std::span<const HfGeneration> hf_generations() { return generations; }
+std::span<const HfGeneration> hf_generations() { return generations(); }
 
 const HfGeneration& find_hf_generation(std::string_view name) {
   const auto* const found =
-      std::find_if(generations.begin(), generations.end(),
+      std::find_if(generations().begin(), generations().end(),
                    [&](const HfGeneration& generation) { return generation.name == name; });
-  if (found != generations.end()) return *found;
+  if (found != generations().end()) return *found;
   std::string known;
-  for (const HfGeneration& generation : generations)
+  for (const HfGeneration& generation : generations())
     known += (known.empty() ? "" : ", ") + std::string(generation.name);
   throw Error(ErrorKind::usage, "no such profile").expected("one of " + known).found(name);
 }
+
+TorchGeneration find_torch_generation(std::string_view version) {
+  int major = 0, minor = 0;
+  const char* const end = version.data() + version.size();
+  const auto first = std::from_chars(version.data(), end, major);
+  const bool dotted = first.ec == std::errc() && first.ptr != end && *first.ptr == '.';
+  const auto second = dotted ? std::from_chars(first.ptr + 1, end, minor) : first;
+  const std::pair number{major, minor};
+  if (!dotted || second.ec != std::errc() || (second.ptr != end && *second.ptr != '.') ||
+      number < std::pair{1, 6}) {
+    throw Error(ErrorKind::usage, "this is no version of torch that wrote zip files")
+        .expected("a version from 1.6 on, like 1.13, 2.1, 2.7")
+        .found(version);
+  }
+  if (number >= std::pair{2, 7}) return TorchGeneration::torch_2_7;
+  return number >= std::pair{2, 1} ? TorchGeneration::torch_2_1 : TorchGeneration::torch_1_6;
+}
+
+std::span<const std::string_view> transformers_versions_of_2023() { return versions_of_2023; }
 
 std::string torch_dtype_name(DType type) {
   switch (type) {

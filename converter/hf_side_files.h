@@ -16,22 +16,30 @@
 
 #include "format/dtype.h"
 #include "format/llama_config.h"
+#include "format/torch_file.h"
 
 namespace galatea {
 
 /// A generation of the tools that converted Meta's files: everything of its output that is not the model's.
 struct HfGeneration {
-  std::string_view name;                  ///< as --profile takes it
-  std::string_view transformers_version;  ///< stamped into config.json and generation_config.json
-  std::uint64_t model_max_length;         ///< 0: none, written as int(1e30)
-  DType inv_freq;                         ///< F32 (rounded through F16) or F16
-  std::string_view meaning;               ///< one line for help texts
+  std::string_view name;             ///< as --profile takes it
+  std::string transformers_version;  ///< stamped into config.json and generation_config.json
+  std::uint64_t model_max_length;    ///< 0: none, written as int(1e30)
+  DType inv_freq;                    ///< F32 (rounded through F16) or F16
+  std::string_view meaning;          ///< one line for help texts
+  TorchGeneration torch = TorchGeneration::torch_1_6;  ///< whose container the weights have
 };
 
 /// The first is the default: what the Pygmalion and Metharme releases were made against.
 std::span<const HfGeneration> hf_generations();
 /// Throws Error(usage) listing the names.
 const HfGeneration& find_hf_generation(std::string_view name);
+
+/// The container that a version of torch writes: "1.13", "2.1", "2.7.0" ... Throws Error(usage).
+TorchGeneration find_torch_generation(std::string_view version);
+
+/// Versions of transformers that stamped the bases of spring 2023, the likely ones first.
+std::span<const std::string_view> transformers_versions_of_2023();
 
 /// "float16" for F16, and so on; Error(usage) for types that torch has no name for.
 std::string torch_dtype_name(DType type);

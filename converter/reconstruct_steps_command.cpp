@@ -102,7 +102,7 @@ fs::path Road::base() {
   const json result = step("base from Meta's files", settings, with_release({options_.base}), {folder}, [&] {
     const Checkpoint meta = Checkpoint::open(options_.base);
     BaseOptions how;
-    if (!options_.profile.empty()) how.generation = &find_hf_generation(options_.profile);
+    if (!options_.profile.empty()) how.generation = find_hf_generation(options_.profile);
     if (!options_.max_shard_size.empty()) how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
     WriteOptions write;
     write.overwrite = true;

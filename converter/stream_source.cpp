@@ -331,6 +331,23 @@ SourcePtr decompressed_source(SourcePtr compressed, Compression compression, std
   return compressed;
 }
 
+SourcePtr beginning_of(const SourcePtr& compressed, Compression compression, std::uint64_t limit) {
+  std::unique_ptr<ByteStream> stream;
+  switch (compression) {
+    case Compression::gzip:
+      stream = std::make_unique<GzipReader>(compressed);
+      break;
+    case Compression::zstd:
+      stream = std::make_unique<ZstdReader>(compressed);
+      break;
+    case Compression::none:
+      return part_of(compressed, 0, std::min(limit, compressed->size()));
+  }
+  std::vector<std::byte> bytes(static_cast<std::size_t>(limit));
+  bytes.resize(stream->next(bytes));
+  return memory_source(std::move(bytes), compressed->name());
+}
+
 SourcePtr compressed_source(SourcePtr plain, Compression compression, Progress& progress) {
   constexpr std::uint64_t no_limit = ~std::uint64_t{0};
   switch (compression) {

@@ -30,6 +30,10 @@ Compression detect_compression(const ByteSource& source);
 SourcePtr decompressed_source(SourcePtr compressed, Compression compression, std::uint64_t limit,
                               Progress& progress = silent_progress());
 
+/// The first plain bytes of a compressed source, at most `limit`, which is also what they take in memory.
+/// Throws Error(input) when the stream is damaged there.
+SourcePtr beginning_of(const SourcePtr& compressed, Compression compression, std::uint64_t limit);
+
 /// The compressed bytes of a plain source; `plain` itself for none.
 SourcePtr compressed_source(SourcePtr plain, Compression compression, Progress& progress = silent_progress());
 

@@ -9,7 +9,8 @@ namespace {
 
 class XorSource final : public ByteSource {
  public:
-  XorSource(SourcePtr payload, SourcePtr base) : payload_(std::move(payload)), base_(std::move(base)) {}
+  XorSource(SourcePtr payload, SourcePtr base, std::size_t piece_bytes)
+      : payload_(std::move(payload)), base_(std::move(base)), piece_bytes_(piece_bytes) {}
 
   std::uint64_t size() const override { return payload_->size(); }
   const std::filesystem::path& name() const override { return payload_->name(); }
@@ -17,10 +18,9 @@ class XorSource final : public ByteSource {
   void read(std::uint64_t offset, std::span<std::byte> out) const override {
     check_range(offset, out.size());
     // In pieces that stay in the cache between the two reads.
-    constexpr std::size_t piece_bytes = std::size_t{256} << 10U;
-    std::vector<std::byte> key(std::min(out.size(), piece_bytes));
+    std::vector<std::byte> key(std::min(out.size(), piece_bytes_));
     while (!out.empty()) {
-      const auto piece = out.first(std::min(out.size(), piece_bytes));
+      const auto piece = out.first(std::min(out.size(), piece_bytes_));
       payload_->read(offset, piece);
       if (offset < base_->size()) {
         const std::uint64_t common = std::min<std::uint64_t>(piece.size(), base_->size() - offset);
@@ -35,6 +35,7 @@ class XorSource final : public ByteSource {
 
  private:
   SourcePtr payload_, base_;
+  std::size_t piece_bytes_;
 };
 
 }  // namespace
@@ -46,8 +47,8 @@ void xor_into(std::span<std::byte> target, std::span<const std::byte> key) {
   for (std::size_t i = 0; i < count; ++i) to[i] ^= from[i];
 }
 
-SourcePtr xor_source(SourcePtr payload, SourcePtr base) {
-  return std::make_shared<XorSource>(std::move(payload), std::move(base));
+SourcePtr xor_source(SourcePtr payload, SourcePtr base, std::size_t piece_bytes) {
+  return std::make_shared<XorSource>(std::move(payload), std::move(base), piece_bytes);
 }
 
 }  // namespace galatea

@@ -20,7 +20,8 @@ namespace galatea {
 void xor_into(std::span<std::byte> target, std::span<const std::byte> key);
 
 /// The bytes of `payload`, each XORed with the byte of `base` at its place, if any. Has payload's size and
-/// name. Any range may be read from any thread; each read uses a buffer of at most 256 KiB.
-SourcePtr xor_source(SourcePtr payload, SourcePtr base);
+/// name. Any range may be read from any thread; each read uses a buffer of at most `piece_bytes`: small ones stay
+/// in the cache, larger ones spare a base that is computed by rows the beginnings of rows.
+SourcePtr xor_source(SourcePtr payload, SourcePtr base, std::size_t piece_bytes = std::size_t{256} << 10U);
 
 }  // namespace galatea

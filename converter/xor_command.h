@@ -28,19 +28,48 @@ inline nlohmann::json files_json(const XorPlan& plan) {
                      {"size", file.size},
                      {"copied", file.copied},
                      {"compression", to_string(file.compression)}});
+    if (!file.repaired.empty()) files.back()["repaired"] = file.repaired;
   }
   return files;
 }
 
 inline void print_plan(const XorPlan& plan, Console& console) {
   for (const XorFile& file : plan.files) {
-    const std::string how = file.copied ? "  copied"
-                            : file.compression == Compression::none
-                                ? ""
-                                : "  " + std::string(to_string(file.compression));
+    std::string how = file.copied ? "  copied"
+                      : file.compression == Compression::none
+                          ? ""
+                          : "  " + std::string(to_string(file.compression));
+    if (!file.repaired.empty()) how += "  repaired";
     console.print("  " + printable(file.name) + "  " + std::to_string(file.size) + " bytes" + how);
   }
   console.print(std::to_string(plan.files.size()) + " files, " + std::to_string(plan.plan.size()) + " bytes");
+}
+
+/// What the base was recognised as, for machines.
+inline nlohmann::json base_json(const DecodeBase& base) {
+  nlohmann::json out = {{"path", base.path().string()},
+                        {"kind", base.kind()},
+                        {"recognised", base.recognised()},
+                        {"brought_on_the_fly", base.brought()}};
+  if (base.brought()) {
+    const HfGeneration& generation = base.generation();
+    out["brought_into"] = {{"profile", generation.name},
+                           {"transformers_version", generation.transformers_version},
+                           {"inv_freq_bytes", type_info(generation.inv_freq).block_bytes},
+                           {"torch", to_string(generation.torch)}};
+  }
+  return out;
+}
+
+/// Free bytes where `folder` is or will be; nothing when that cannot be told.
+inline std::optional<std::uintmax_t> free_bytes(std::filesystem::path folder) {
+  std::error_code failure;
+  if (folder.empty()) return std::nullopt;
+  folder = std::filesystem::absolute(folder, failure);
+  while (!std::filesystem::exists(folder, failure) && folder.has_relative_path())
+    folder = folder.parent_path();
+  const auto space = std::filesystem::space(folder, failure);
+  return failure ? std::nullopt : std::optional(space.available);
 }
 
 inline void add_digests(nlohmann::json& files, const std::vector<WrittenFile>& written) {
@@ -73,8 +102,7 @@ inline std::vector<WrittenFile> write_xor_plan(const XorPlan& plan, const Option
 }
 
 inline CLI::Option* add_common_options(CLI::App& command, Options& options) {
-  command.add_option("--base", options.base, "The original weights as converted for Hugging Face")
-      ->required();
+  command.add_option("--base", options.base, "The original weights")->required();
   CLI::Option* out = command.add_option("--out", options.out, "Folder to write, made if missing");
   command.add_flag("--dry-run", options.dry_run, "Check, say what would be written, write nothing");
   command.add_flag("--overwrite", options.overwrite, "Replace files of the same names");

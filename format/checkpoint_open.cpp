@@ -12,6 +12,7 @@
 #include "format/checkpoint_builder.h"
 #include "format/gguf.h"
 #include "format/json.h"
+#include "format/lfs_pointer.h"
 #include "format/llama2c.h"
 #include "format/safetensors.h"
 #include "format/shard_index.h"
@@ -52,13 +53,25 @@ LlamaConfig read_hf_config(const fs::path& path) {
   }
 }
 
+void refuse_pointer(const ByteSource& source) {
+  const auto pointer = read_lfs_pointer(source);
+  if (!pointer) return;
+  throw Error(ErrorKind::input, "is a Git LFS pointer, not the weights themselves")
+      .file(source.name())
+      .expected("a file of " + std::to_string(pointer->size) + " bytes")
+      .found("a pointer of " + std::to_string(source.size()) + " bytes")
+      .remedy("install git-lfs and run \"git lfs pull\" in the folder, or download the file itself");
+}
+
 std::vector<Tensor> read_weights(const SourcePtr& source) {
+  refuse_pointer(*source);
   return recognise(*source) == Magic::safetensors ? open_safetensors(source).tensors
                                                   : TorchFile::open(source).tensors();
 }
 
 Checkpoint open_file_checkpoint(const fs::path& path) {
   const SourcePtr source = open_file(path);
+  refuse_pointer(*source);
   CheckpointBuilder builder(path);
   switch (recognise(*source)) {
     case Magic::gguf:
@@ -85,9 +98,7 @@ Checkpoint open_file_checkpoint(const fs::path& path) {
       throw Error(ErrorKind::input, "is no checkpoint that galatea knows")
           .file(path)
           .expected("safetensors, a PyTorch zip file (.bin, .pth, .pt), GGUF, or llama2.c's .bin")
-          .remedy(
-              "check the file's name and size; a file that starts with \"version https://git-lfs\" is only a "
-              "pointer");
+          .remedy("check the file's name and size");
     }
   }
   builder.add(read_weights(source), path);

@@ -24,14 +24,17 @@ std::string_view to_string(HashKind kind) {
       return "SHA1";
     case HashKind::sha256:
       return "SHA256";
+    case HashKind::sha512:
+      return "SHA512";
   }
   return "?";
 }
 
 Hasher::Hasher(HashKind kind) : kind_(kind), context_(std::make_unique<Context>()) {
-  const EVP_MD* algorithm = kind == HashKind::md5    ? EVP_md5()
-                            : kind == HashKind::sha1 ? EVP_sha1()
-                                                     : EVP_sha256();
+  const EVP_MD* algorithm = kind == HashKind::md5      ? EVP_md5()
+                            : kind == HashKind::sha1   ? EVP_sha1()
+                            : kind == HashKind::sha256 ? EVP_sha256()
+                                                       : EVP_sha512();
   context_->evp = EVP_MD_CTX_new();
   if (context_->evp == nullptr || EVP_DigestInit_ex(context_->evp, algorithm, nullptr) != 1) {
     throw Error(ErrorKind::system, "OpenSSL offers no " + std::string(to_string(kind)))

@@ -1,4 +1,4 @@
-// Incremental MD5, SHA-1 and SHA-256 over OpenSSL, for digests taken while bytes go by.
+// Incremental MD5, SHA-1, SHA-256 and SHA-512 over OpenSSL, for digests taken while bytes go by.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +9,9 @@
 
 namespace galatea {
 
-enum class HashKind { md5, sha1, sha256 };
+enum class HashKind { md5, sha1, sha256, sha512 };
 
-std::string_view to_string(HashKind kind);  ///< "MD5", "SHA1", "SHA256", as BSD tags spell them
+std::string_view to_string(HashKind kind);  ///< "MD5", "SHA1", "SHA256", "SHA512", as BSD tags spell them
 
 /// One digest in the making. Not for several threads at once.
 class Hasher {

@@ -1,63 +1,23 @@
 #include "format/layout_source.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
-#include <map>
 #include <mutex>
+#include <set>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "format/crc32.h"
+#include "format/crc_stretches.h"
 #include "format/error.h"
 
 namespace galatea {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// CRC-32s of stretches of one tensor; neighbours grow together until one stretch is the whole.
-class KnownStretches {
- public:
-  struct Stretch {
-    std::uint64_t end;
-    std::uint32_t crc;
-  };
-
-  /// Keeps [begin, end) unless a part of it is known already.
-  void add(std::uint64_t begin, std::uint64_t end, std::uint32_t crc) {
-    const auto next = stretches_.lower_bound(begin);
-    if (begin == end || (next != stretches_.end() && next->first < end)) return;
-    if (next != stretches_.begin() && std::prev(next)->second.end > begin) return;
-    auto here = stretches_.emplace(begin, Stretch{end, crc}).first;
-    if (here != stretches_.begin() && std::prev(here)->second.end == begin)
-      here = join(std::prev(here), here);
-    if (const auto after = std::next(here); after != stretches_.end() && after->first == here->second.end)
-      join(here, after);
-  }
-
-  /// The first part of [0, size) that is not known; empty when all is.
-  std::pair<std::uint64_t, std::uint64_t> gap(std::uint64_t size) const {
-    std::uint64_t begin = 0;
-    auto next = stretches_.begin();
-    if (next != stretches_.end() && next->first == 0) begin = (next++)->second.end;
-    return {begin, next == stretches_.end() ? size : next->first};
-  }
-
-  /// Of the whole, once gap() is empty.
-  std::uint32_t whole() const { return stretches_.empty() ? 0 : stretches_.begin()->second.crc; }
-
- private:
-  using Place = std::map<std::uint64_t, Stretch>::iterator;
-  Place join(Place first, Place second) {
-    const std::uint64_t length = second->second.end - second->first;
-    first->second.crc = crc32_joined(first->second.crc, second->second.crc, length);
-    first->second.end = second->second.end;
-    stretches_.erase(second);
-    return first;
-  }
-
-  std::map<std::uint64_t, Stretch> stretches_;
-};
 
 class LayoutSource final : public ByteSource {
  public:
@@ -136,6 +96,8 @@ class LayoutSource final : public ByteSource {
     const std::uint32_t crc = crc32_of(whole);
     const std::lock_guard lock(mutex_);
     known_[tensor].add(begin, begin + whole.size(), crc);
+    readers_.insert(std::this_thread::get_id());
+    if (readers_.size() > 1) changed_.notify_all();
   }
 
   std::vector<std::uint32_t> crcs_before(std::size_t index) const {
@@ -147,19 +109,24 @@ class LayoutSource final : public ByteSource {
     return crcs;
   }
 
+  /// What is not known yet is read; but several threads that read front to back are about to bring it, so each
+  /// change is waited for a moment.
   std::uint32_t crc_of_tensor(std::size_t tensor) const {
     constexpr std::uint64_t piece = 1U << 20U;
+    constexpr std::chrono::milliseconds moment(20);
     const std::uint64_t size = layout_.tensors[tensor].bytes();
     std::vector<std::byte> buffer;
+    std::unique_lock lock(mutex_);
+    bool waits = readers_.size() > 1;
     for (;;) {
-      std::pair<std::uint64_t, std::uint64_t> gap;
-      {
-        const std::lock_guard lock(mutex_);
-        gap = known_[tensor].gap(size);
-        if (gap.first >= gap.second) return known_[tensor].whole();
-      }
+      const auto gap = known_[tensor].gap(size);
+      if (gap.first >= gap.second) return known_[tensor].whole();
+      if (waits && changed_.wait_for(lock, moment, [&] { return known_[tensor].gap(size) != gap; })) continue;
+      waits = false;
+      lock.unlock();
       buffer.resize(static_cast<std::size_t>(std::min(piece, gap.second - gap.first)));
       read_tensor(tensor, gap.first, buffer);
+      lock.lock();
     }
   }
 
@@ -169,7 +136,9 @@ class LayoutSource final : public ByteSource {
   std::uint64_t size_ = 0;
   bool with_crcs_ = false;
   mutable std::mutex mutex_;
-  mutable std::vector<KnownStretches> known_;
+  mutable std::condition_variable changed_;
+  mutable std::set<std::thread::id> readers_;  ///< threads that have read
+  mutable std::vector<CrcStretches> known_;
 };
 
 }  // namespace

@@ -41,6 +41,33 @@ Bytes zip64_extra(std::uint64_t size, std::uint64_t stored, std::uint64_t offset
 
 std::uint64_t flags_of(std::uint64_t size) { return size == 0 ? utf8_flag : utf8_flag | descriptor_flag; }
 
+/// Zip64 end record, its locator, end record.
+Bytes end_records(std::uint64_t records, std::uint64_t offset, std::uint64_t size) {
+  Bytes out;
+  const std::uint64_t end64 = offset + size;
+  put(out, 0x06064b50, 4);
+  put(out, 44, 8);      // bytes of this record that follow
+  put(out, 0x031E, 2);  // made by: Unix, 3.0
+  put(out, 0x002D, 2);  // needs 4.5
+  put(out, 0, 4 + 4);   // disks
+  put(out, records, 8);
+  put(out, records, 8);
+  put(out, size, 8);
+  put(out, offset, 8);
+  put(out, 0x07064b50, 4);
+  put(out, 0, 4);
+  put(out, end64, 8);
+  put(out, 1, 4);
+  put(out, 0x06054b50, 4);
+  put(out, 0, 2 + 2);
+  put(out, std::min<std::uint64_t>(records, 0xFFFF), 2);
+  put(out, std::min<std::uint64_t>(records, 0xFFFF), 2);
+  put(out, std::min(size, in_zip64), 4);
+  put(out, std::min(offset, in_zip64), 4);
+  put(out, 0, 2);
+  return out;
+}
+
 }  // namespace
 
 bool TorchZipWriter::Record::zip64() const { return size >= in_zip64 || offset >= in_zip64; }
@@ -135,8 +162,7 @@ Bytes TorchZipWriter::descriptor(const Record& record, std::uint32_t crc) {
   return out;
 }
 
-Bytes TorchZipWriter::directory(const std::vector<Record>& records, std::uint64_t offset,
-                                std::span<const std::uint32_t> crcs) {
+Bytes TorchZipWriter::directory(const std::vector<Record>& records, std::span<const std::uint32_t> crcs) {
   Bytes out;
   for (const Record& record : records) {
     const Bytes extra = zip64_extra(record.size, record.size, record.offset);
@@ -155,39 +181,19 @@ Bytes TorchZipWriter::directory(const std::vector<Record>& records, std::uint64_
     put_text(out, record.name);
     out.insert(out.end(), extra.begin(), extra.end());
   }
-  const std::uint64_t size = out.size();
-  const std::uint64_t end64 = offset + size;
-  put(out, 0x06064b50, 4);
-  put(out, 44, 8);      // bytes of this record that follow
-  put(out, 0x031E, 2);  // made by: Unix, 3.0
-  put(out, 0x002D, 2);  // needs 4.5
-  put(out, 0, 4 + 4);   // disks
-  put(out, records.size(), 8);
-  put(out, records.size(), 8);
-  put(out, size, 8);
-  put(out, offset, 8);
-  put(out, 0x07064b50, 4);
-  put(out, 0, 4);
-  put(out, end64, 8);
-  put(out, 1, 4);
-  put(out, 0x06054b50, 4);
-  put(out, 0, 2 + 2);
-  put(out, std::min<std::uint64_t>(records.size(), 0xFFFF), 2);
-  put(out, std::min<std::uint64_t>(records.size(), 0xFFFF), 2);
-  put(out, std::min(size, in_zip64), 4);
-  put(out, std::min(offset, in_zip64), 4);
-  put(out, 0, 2);
   return out;
 }
 
 FileLayout TorchZipWriter::finish() {
-  std::uint64_t length = 56 + 20 + 22;
+  std::uint64_t length = 0;
   for (const Record& record : records_)
     length += 46 + record.name.size() + zip64_extra(record.size, 0, record.offset).size();
-  layout_.segments.emplace_back(CrcSegment{
-      length, [records = std::move(records_), offset = size_](std::span<const std::uint32_t> crcs) {
-        return directory(records, offset, crcs);
-      }});
+  const std::uint64_t count = records_.size();
+  layout_.segments.emplace_back(
+      CrcSegment{length, [records = std::move(records_)](std::span<const std::uint32_t> crcs) {
+                   return directory(records, crcs);
+                 }});
+  layout_.segments.emplace_back(LiteralSegment{end_records(count, size_, length)});
   return std::move(layout_);
 }
 

@@ -39,7 +39,7 @@ class TorchZipWriter {
   void begin(Record& record);
   void end(Record record);
   static std::vector<std::byte> descriptor(const Record& record, std::uint32_t crc);
-  static std::vector<std::byte> directory(const std::vector<Record>& records, std::uint64_t offset,
+  static std::vector<std::byte> directory(const std::vector<Record>& records,
                                           std::span<const std::uint32_t> crcs);
   static std::uint32_t crc_of(const Record& record, std::span<const std::uint32_t> crcs);
 

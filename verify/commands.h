@@ -7,5 +7,6 @@ namespace galatea {
 
 void bind_verify(CLI::App& app, Action& chosen);
 void bind_inspect(CLI::App& app, Action& chosen);
+void bind_diff(CLI::App& app, Action& chosen);
 
 }  // namespace galatea

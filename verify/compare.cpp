@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "format/error.h"
+#include "format/lfs_pointer.h"
 
 namespace galatea {
 namespace {
@@ -16,7 +17,8 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t small_file = std::uint64_t{16} << 20U;
 
 HashKind strongest(const Digests& digests) { return digests.rbegin()->first; }
-static_assert(HashKind::md5 < HashKind::sha1 && HashKind::sha1 < HashKind::sha256);
+static_assert(HashKind::md5 < HashKind::sha1 && HashKind::sha1 < HashKind::sha256 &&
+              HashKind::sha256 < HashKind::sha512);
 
 /// Every digest that both have is the same, and there is one.
 bool same_content(const Digests& wanted, const Digests& found) {
@@ -78,6 +80,14 @@ void judge(const ReleaseFile& file, std::string_view bytes, FileCheck& check) {
     if (!same_content(file.variants[i].digests, check.digests)) continue;
     check.status = i == 0 ? FileStatus::ok : FileStatus::alternate;
     check.detail = file.variants[i].note;
+    if (i == 0 && file.size && *file.size != check.size) {
+      check.status = FileStatus::mismatch;
+      check.detail =
+          "the digest is right, and the size listed beside it is another: " + std::to_string(*file.size) +
+          " bytes";
+      check.expected = expectation(file);
+      check.failed = true;
+    }
     return;
   }
   if (const KnownBad* bad = find_known_bad(file.name, check.size, check.digests, file.known_bad)) {
@@ -110,9 +120,12 @@ FileCheck missing_file(const ReleaseFile& file) {
 
 std::vector<HashKind> kinds_of(const ReleaseFile& file, std::uint64_t size, bool every_digest) {
   // A small file costs nothing, and more digests tell more about what it is.
-  if (size <= small_file) return {HashKind::md5, HashKind::sha1, HashKind::sha256};
-  if (!every_digest) return kinds_needed(file);
   std::set<HashKind> kinds;
+  if (size <= small_file) {
+    kinds = {HashKind::md5, HashKind::sha1, HashKind::sha256};
+  } else if (!every_digest) {
+    return kinds_needed(file);
+  }
   for (const ReleaseVariant& variant : file.variants) {
     for (const auto& [kind, digest] : variant.digests) kinds.insert(kind);
   }
@@ -149,13 +162,14 @@ struct Present {
   fs::path path;
 };
 
-std::vector<FileCheck> check_present(const std::vector<Present>& present, const CheckOptions& options) {
+std::vector<FileCheck> check_present(const std::vector<Present>& present, const CheckOptions& options,
+                                     HashWork& work) {
   std::vector<DigestRequest> requests;
   for (const Present& item : present) {
     requests.push_back({item.path, kinds_of(*item.file, fs::file_size(item.path), options.every_digest)});
   }
   Progress& progress = options.progress != nullptr ? *options.progress : silent_progress();
-  std::vector<Digests> digests = digest_files(requests, progress, options.threads);
+  std::vector<Digests> digests = digest_files(requests, progress, options.threads, &work);
   std::vector<FileCheck> out;
   for (std::size_t i = 0; i < present.size(); ++i) {
     const SourcePtr source = open_file(present[i].path);
@@ -182,8 +196,8 @@ CheckReport check_folder(const fs::path& folder, const ReleaseFiles& list, const
       others.emplace(file.name, missing_file(file));
     }
   }
-  std::vector<FileCheck> found = check_present(present, options);
   CheckReport report;
+  std::vector<FileCheck> found = check_present(present, options, report.work);
   std::size_t next = 0;
   for (const ReleaseFile& file : list) {
     const auto other = others.find(file.name);
@@ -199,7 +213,7 @@ CheckReport check_single(const fs::path& path, const ReleaseFiles& list, const C
   for (const ReleaseFile& file : list) {
     if (file.name != name && !file.name.ends_with("/" + name)) continue;
     CheckReport report;
-    report.files = check_present({{&file, path}}, options);
+    report.files = check_present({{&file, path}}, options, report.work);
     return report;
   }
   ReleaseFile any;
@@ -213,14 +227,15 @@ CheckReport check_single(const fs::path& path, const ReleaseFiles& list, const C
   FileCheck check;
   check.name = name;
   check.size = fs::file_size(path);
-  check.digests = digest_files(requests, progress, options.threads).front();
+  HashWork work;
+  check.digests = digest_files(requests, progress, options.threads, &work).front();
   check.found = found_digest(any, check.digests);
   for (const ReleaseFile& file : list) {
     for (const ReleaseVariant& variant : file.variants) {
       if (!same_content(variant.digests, check.digests)) continue;
       check.status = &variant == &file.variants.front() ? FileStatus::ok : FileStatus::alternate;
       check.detail = "listed as " + file.name;
-      return {{check}};
+      return {{check}, work};
     }
   }
   check.status = FileStatus::not_listed;
@@ -228,7 +243,7 @@ CheckReport check_single(const fs::path& path, const ReleaseFiles& list, const C
   check.detail = "the list has neither this name nor this content";
   if (const std::string place = published_elsewhere(check.digests); !place.empty())
     check.detail += "; " + place;
-  return {{check}};
+  return {{check}, work};
 }
 
 }  // namespace
@@ -274,7 +289,10 @@ ReleaseFiles release_files(const Manifest& manifest) {
       files.back().name = entry.name;
       files.back().variants.emplace_back();
     }
-    files[place->second].variants.front().digests[entry.kind] = entry.digest;
+    ReleaseFile& file = files[place->second];
+    file.variants.front().digests[entry.kind] = entry.digest;
+    if (entry.size) file.size = entry.size;
+    file.optional = entry.optional;
   }
   return files;
 }
@@ -341,7 +359,12 @@ std::string explain_damage(std::string_view bytes, const ReleaseFile& file) {
                        [&](const ReleaseVariant& variant) { return same_content(variant.digests, digests); });
   };
   if (bytes.starts_with("version https://git-lfs.github.com/spec/v1\n") && bytes.size() < 1024) {
-    return "this is a Git LFS pointer, not the file itself: fetch it with \"git lfs pull\"";
+    const auto pointer = parse_lfs_pointer(bytes);
+    const bool right = pointer && std::any_of(file.variants.begin(), file.variants.end(), [&](const auto& v) {
+                         return same_content(v.digests, {{HashKind::sha256, pointer->sha256}});
+                       });
+    return std::string("this is a Git LFS pointer") + (right ? " to the right file" : "") +
+           ", not the file itself: fetch it with \"git lfs pull\"";
   }
   std::string unix_text;
   for (std::size_t i = 0; i < bytes.size(); ++i) {

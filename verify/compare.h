@@ -36,11 +36,13 @@ struct FileCheck {
   std::string found;     ///< "SHA256 85467..." of what is there, of the same algorithm where one is expected
   std::string detail;    ///< which alternate, what a bad content means, what it is instead; may be empty
   std::string remedy;    ///< what to do; may be empty
+  bool pointer = false;  ///< a Git LFS pointer in place of the file (recognise)
   bool failed = false;   ///< known_bad, mismatch, and missing unless the list calls the file optional
 };
 
 struct CheckReport {
   std::vector<FileCheck> files;  ///< in the order of the list, extras last
+  HashWork work{};               ///< of reading them; none when the digests were taken while writing
   std::size_t count(FileStatus status) const;
   /// No file failed, and at least one was compared and is right.
   bool passed() const;

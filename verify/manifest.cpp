@@ -69,7 +69,7 @@ std::optional<Line> parse_tag(std::string_view line) {
   if (!kind) {
     throw Error(ErrorKind::input, "digests of this algorithm are not checked")
         .found(algorithm)
-        .expected("MD5, SHA1 or SHA256");
+        .expected("MD5, SHA1, SHA256 or SHA512");
   }
   const auto plain = escaped ? unescaped(name) : std::string(name);
   if (!plain) return std::nullopt;
@@ -115,7 +115,7 @@ HashKind kind_of(const Line& line) {
     throw Error(ErrorKind::input, "a digest has a length that does not fit its algorithm")
         .found(std::to_string(line.digest.size()) + " hex digits")
         .expected(line.named_kind ? std::string(to_string(*line.named_kind))
-                                  : "32 (MD5), 40 (SHA-1) or 64 (SHA-256) hex digits");
+                                  : "32 (MD5), 40 (SHA-1), 64 (SHA-256) or 128 (SHA-512) hex digits");
   }
   return *kind;
 }

@@ -8,7 +8,8 @@
 //   NAME <hex>                  like SFV
 //   # ... or ; ...              comment; empty lines are skipped
 //
-// The algorithm follows from the number of hex digits (32 MD5, 40 SHA-1, 64 SHA-256). Names are relative to
+// The algorithm follows from the number of hex digits (32 MD5, 40 SHA-1, 64 SHA-256,
+// 128 SHA-512). Names are relative to
 // the folder that is checked. Lines may end in CR LF. Lists written by Windows (a byte-order mark) are read
 // too.
 #pragma once
@@ -16,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,8 +30,10 @@ namespace galatea {
 struct ManifestEntry {
   std::string name;  ///< relative, without "." and ".." and control characters
   HashKind kind = HashKind::sha256;
-  std::string digest;    ///< lower-case hex
-  std::size_t line = 0;  ///< 1-based, 0 when not read from a file
+  std::string digest;                   ///< lower-case hex
+  std::size_t line = 0;                 ///< 1-based, 0 when not read from a file
+  std::optional<std::uint64_t> size{};  ///< where the list says it (Git LFS pointers)
+  bool optional = false;                ///< a folder without the file is whole
 };
 
 struct Manifest {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "format/version.h"
+#include "verify/digest.h"
 
 namespace galatea {
 namespace {
@@ -39,7 +40,7 @@ void write_provenance(const Provenance& record, const nlohmann::json& options, c
   for (const WrittenFile& file : record.outputs) {
     ordered_json entry = {{"name", file.name}, {"size", file.size}};
     for (const auto& [kind, digest] : file.digests) {
-      entry[kind == HashKind::md5 ? "md5" : kind == HashKind::sha1 ? "sha1" : "sha256"] = digest;
+      entry[lower_case(to_string(kind))] = digest;
     }
     document["outputs"].push_back(std::move(entry));
   }

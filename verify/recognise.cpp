@@ -5,6 +5,8 @@
 #include <set>
 
 #include "format/error.h"
+#include "format/lfs_pointer.h"
+#include "format/source.h"
 
 namespace galatea {
 namespace {
@@ -30,6 +32,19 @@ FileCheck look_up(const fs::path& path, Digests digests, std::map<std::string, s
   check.name = path.filename().string();
   check.size = fs::file_size(path);
   check.digests = std::move(digests);
+  if (const auto pointer = read_lfs_pointer(*open_file(path))) {
+    check.status = FileStatus::known_bad;
+    check.pointer = true;
+    check.detail = "a Git LFS pointer, not the file itself (" + std::to_string(pointer->size) +
+                   " bytes, SHA-256 " + pointer->sha256 + ")";
+    std::set<std::string> places;
+    for (const Publication& publication : find_publications({{HashKind::sha256, pointer->sha256}}))
+      places.insert(publication.release->name + "/" + publication.file->name);
+    for (const std::string& place : places) check.detail += (place == *places.begin() ? ": " : ", ") + place;
+    check.remedy = "install git-lfs and run \"git lfs pull\" in the folder, or download the file itself";
+    check.failed = true;
+    return check;
+  }
   if (const KnownBad* bad = find_known_bad(check.name, check.size, check.digests)) {
     check.status = FileStatus::known_bad;
     check.detail = bad->meaning;
@@ -54,8 +69,8 @@ Recognition recognise(const fs::path& path, Progress& progress, int threads) {
   std::vector<DigestRequest> requests;
   for (const fs::path& file : files_to_read(path))
     requests.push_back({file, {HashKind::md5, HashKind::sha256}});
-  std::vector<Digests> digests = digest_files(requests, progress, threads);
   Recognition out;
+  std::vector<Digests> digests = digest_files(requests, progress, threads, &out.work);
   std::map<std::string, std::size_t> matches;
   for (std::size_t i = 0; i < requests.size(); ++i) {
     out.files.push_back(look_up(requests[i].path, std::move(digests[i]), matches));

@@ -18,6 +18,7 @@ struct Recognition {
   std::string release;
   std::size_t matching = 0;  ///< files of that release among them
   std::size_t listed = 0;    ///< files that the release has
+  HashWork work{};           ///< of reading the files
 };
 
 /// MD5 and SHA-256 of a file, or of the regular files directly in a folder (hidden ones left out), each

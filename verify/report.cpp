@@ -65,7 +65,9 @@ nlohmann::json report_json(const CheckReport& report) {
     if (!file.remedy.empty()) entry["remedy"] = file.remedy;
     files.push_back(std::move(entry));
   }
-  return {{"passed", report.passed()}, {"files", std::move(files)}};
+  nlohmann::json out = {{"passed", report.passed()}, {"files", std::move(files)}};
+  if (report.work.threads > 0) out["hashing"] = hash_work_json(report.work);
+  return out;
 }
 
 }  // namespace galatea

@@ -1,23 +1,60 @@
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 
-#include "format/checkpoint.h"
 #include "format/error.h"
 #include "verify/commands.h"
+#include "verify/pointer_manifest.h"
 #include "verify/recognise.h"
 #include "verify/report.h"
+#include "verify/structure.h"
+#include "verify/verify_command.h"
 
 namespace galatea {
 namespace {
 
-struct VerifyOptions {
-  std::string path, manifest, release, part = "files";
-};
+namespace fs = std::filesystem;
 
-int exit_code(bool passed) { return passed ? 0 : static_cast<int>(ErrorKind::check_failed); }
+/// A list of digests, or of pointers. A lone pointer is for the lone file that is checked, whatever its name.
+Manifest manifest_for(const VerifyOptions& options) {
+  if (!is_pointer_manifest(options.manifest)) return read_manifest(options.manifest);
+  Manifest manifest = read_pointer_manifest(options.manifest);
+  if (!fs::is_directory(options.manifest) && fs::is_regular_file(options.path))
+    manifest.entries.front().name = fs::path(options.path).filename().string();
+  return manifest;
+}
+
+/// The one digest of --digest; the algorithm follows from its length.
+ReleaseFiles digest_as_list(const VerifyOptions& options) {
+  if (fs::is_directory(options.path)) {
+    throw Error(ErrorKind::usage, "--digest is for a single file")
+        .file(options.path)
+        .remedy("use --manifest");
+  }
+  std::string_view text = options.digest;
+  if (const std::size_t colon = text.find(':'); colon != std::string_view::npos) {
+    const auto kind = find_hash_kind(text.substr(0, colon));
+    text.remove_prefix(colon + 1);
+    if (!kind || kind != hash_kind_of_length(text.size())) text = {};
+  }
+  const auto kind = hash_kind_of_length(text.size());
+  if (!kind || !is_hex(text)) {
+    throw Error(ErrorKind::usage, "--digest is no digest that galatea knows")
+        .expected("32 (MD5), 40 (SHA-1), 64 (SHA-256) or 128 (SHA-512) hex digits")
+        .found("\"" + printable(options.digest) + "\"");
+  }
+  ReleaseFile file;
+  file.name = fs::path(options.path).filename().string();
+  file.variants.push_back({{{*kind, lower_case(text)}}, {}});
+  return {file};
+}
+
+/// Which resource was the limit, where that took long enough to matter.
+void tell(const HashWork& work, Console& console) {
+  if (work.seconds >= 1) console.progress().note(hash_work_text(work));
+}
 
 int verify_against_list(const VerifyOptions& options, Console& console) {
   CheckOptions check;
@@ -25,11 +62,14 @@ int verify_against_list(const VerifyOptions& options, Console& console) {
   ReleaseFiles list;
   std::string title;
   if (!options.manifest.empty()) {
-    const Manifest manifest = read_manifest(options.manifest);
+    const Manifest manifest = manifest_for(options);
     for (const std::string& note : manifest.notes) console.progress().note(options.manifest + ": " + note);
     list = release_files(manifest);
     check.every_digest = true;
     title = options.manifest;
+  } else if (!options.digest.empty()) {
+    list = digest_as_list(options);
+    title = options.digest;
   } else {
     const Release release = resolve_release(options.release);
     list = release_part(release, options.part);
@@ -38,11 +78,12 @@ int verify_against_list(const VerifyOptions& options, Console& console) {
   const CheckReport report = check_files(options.path, list, check);
   console.print(options.path + " against " + title);
   console.print(report_text(report));
+  tell(report.work, console);
   nlohmann::json document = report_json(report);
   document["path"] = options.path;
   document["against"] = title;
   console.print_json(document);
-  return exit_code(report.passed());
+  return verify_exit_code(report.passed());
 }
 
 bool is_weight_file(const std::string& name) {
@@ -52,21 +93,29 @@ bool is_weight_file(const std::string& name) {
   return false;
 }
 
-struct Structure {
-  std::string kind;
-  std::size_t tensors = 0;
-  std::uint64_t bytes = 0;
-};
+/// What has weights, unless Git LFS pointers stand in its place.
+bool has_weights(const Recognition& recognition) {
+  bool weights = false, pointer = false;
+  for (const FileCheck& file : recognition.files) {
+    weights = weights || is_weight_file(file.name);
+    pointer = pointer || file.pointer;
+  }
+  return weights && !pointer;
+}
 
-/// Opens what has weights, which throws when it is damaged.
-std::optional<Structure> check_structure(const VerifyOptions& options, const Recognition& recognition) {
-  bool weights = false;
-  for (const FileCheck& file : recognition.files) weights = weights || is_weight_file(file.name);
-  if (!weights) return std::nullopt;
-  const Checkpoint checkpoint = Checkpoint::open(options.path);
-  Structure structure{std::string(to_string(checkpoint.kind())), checkpoint.tensors().size(), 0};
-  for (const Tensor& tensor : checkpoint.tensors()) structure.bytes += tensor.bytes();
-  return structure;
+StructureReport structure_of(const VerifyOptions& options, Console& console) {
+  StructureOptions how;
+  how.progress = &console.progress();
+  return check_structure(options.path, how);
+}
+
+int verify_structure(const VerifyOptions& options, Console& console) {
+  const StructureReport report = structure_of(options, console);
+  console.print(structure_text(report));
+  nlohmann::json document = structure_json(report);
+  document["path"] = options.path;
+  console.print_json(document);
+  return verify_exit_code(report.sound());
 }
 
 std::string recognised_as(const Recognition& recognition) {
@@ -78,7 +127,6 @@ std::string recognised_as(const Recognition& recognition) {
 
 int verify_by_itself(const VerifyOptions& options, Console& console) {
   const Recognition recognition = recognise(options.path, console.progress());
-  const auto structure = check_structure(options, recognition);
   bool passed = true;
   for (const FileCheck& file : recognition.files) {
     const bool known = file.status != FileStatus::not_listed;
@@ -88,18 +136,19 @@ int verify_by_itself(const VerifyOptions& options, Console& console) {
     passed = passed && !file.failed;
   }
   console.print(recognised_as(recognition));
-  nlohmann::json document = report_json({recognition.files});
-  if (structure) {
-    console.print("Structure: " + structure->kind + ", " + std::to_string(structure->tensors) + " tensors, " +
-                  std::to_string(structure->bytes) + " bytes of weights: readable");
-    document["structure"] = {
-        {"kind", structure->kind}, {"tensors", structure->tensors}, {"bytes", structure->bytes}};
+  tell(recognition.work, console);
+  nlohmann::json document = report_json({recognition.files, recognition.work});
+  if (has_weights(recognition)) {
+    const StructureReport structure = structure_of(options, console);
+    console.print(structure_text(structure));
+    document["structure"] = structure_json(structure);
+    passed = passed && structure.sound();
   }
   document["path"] = options.path;
   document["passed"] = passed;
   document["release"] = recognition.release.empty() ? nlohmann::json() : nlohmann::json(recognition.release);
   console.print_json(document);
-  return exit_code(passed);
+  return verify_exit_code(passed);
 }
 
 }  // namespace
@@ -108,22 +157,42 @@ void bind_verify(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<VerifyOptions>();
   CLI::App* command = app.add_subcommand("verify", "Compare files with published digests");
   command->add_option("path", options->path, "A folder or a file")->required();
-  CLI::Option* manifest =
-      command->add_option("--manifest", options->manifest,
-                          "A list of digests (md5sum, sha1sum, sha256sum, rhash, BSD tags, checklist.chk)");
+  CLI::Option* manifest = command->add_option("--manifest", options->manifest,
+                                              "A list of digests (md5sum, sha256sum, rhash, BSD tags, "
+                                              "checklist.chk), or a Git LFS pointer or a folder of them");
   CLI::Option* release =
       command->add_option("--release", options->release,
                           "A known release (metharme-13b, llama-13b-hf, ...) or its description as JSON");
-  manifest->excludes(release);
+  CLI::Option* digest =
+      command->add_option("--digest", options->digest,
+                          "The digest of the one file: MD5, SHA-1, SHA-256 or SHA-512, told by its length");
+  CLI::Option* tensors =
+      command->add_flag("--tensors", options->tensors,
+                        "List a digest for each tensor: the same for the same values in any container");
+  CLI::Option* tensors_of =
+      command->add_option("--tensors-of", options->tensors_of,
+                          "Compare tensors with this checkpoint, or with such a list of one");
+  CLI::Option* structure = command->add_flag(
+      "--structure", options->structure,
+      "Only whether it is sound in itself: tables, shards, zip CRC-32s, NaN and infinities; no digests");
+  const std::vector<CLI::Option*> modes = {manifest, release, digest, tensors, tensors_of, structure};
+  for (std::size_t i = 0; i < modes.size(); ++i) {
+    for (std::size_t j = i + 1; j < modes.size(); ++j) modes[i]->excludes(modes[j]);
+  }
   command->add_option("--part", options->part, "Part of the release: files, base, meta, ... (default files)")
       ->needs(release);
   command->footer(
-      "Without a list, says what the files are and whether the weights can be read.\n"
-      "Exit code 1 when a file is missing or not as published.\n\n"
-      "Example:\n  galatea verify metharme-13b --release metharme-13b");
+      "Without an option, says what the files are and checks their --structure.\n"
+      "Exit code 1 when a file is missing, damaged or not as published, or a tensor\n"
+      "differs; 3 when it is no checkpoint at all.\n\n"
+      "Example:\n  galatea verify metharme-13b --release metharme-13b\n"
+      "  galatea verify model.gguf --tensors-of metharme-13b");
   command->callback([options, &chosen] {
     chosen = [options](Console& console) {
-      const bool with_list = !options->manifest.empty() || !options->release.empty();
+      if (options->structure) return verify_structure(*options, console);
+      if (options->tensors || !options->tensors_of.empty()) return verify_tensors(*options, console);
+      const bool with_list =
+          !options->manifest.empty() || !options->release.empty() || !options->digest.empty();
       return with_list ? verify_against_list(*options, console) : verify_by_itself(*options, console);
     };
   });

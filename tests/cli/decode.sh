@@ -25,6 +25,21 @@ cp out/pytorch_model-00003-of-00003.bin other
 try galatea --quiet decode --payload $mini/payload --base other --out wrong --release $mini/release.json
 ls -A wrong
 
+# Meta's own files, brought on the fly into what the payload was made from; nothing but the base differs.
+galatea --quiet decode --payload $mini/payload --base $mini/meta --profile 4.28 --max-shard-size 1500KB \
+  --out from_meta --release $mini/release.json | tail -n 1
+diff -r -x galatea.json from_meta out
+json /options/base_made_as/kind /options/base_made_as/brought_into/torch <from_meta/galatea.json
+galatea --json decode --payload $mini/payload --base $mini/meta --profile 4.28 --inv-freq 4 --torch-container 1.13 \
+  --max-shard-size 1500KB --dry-run 2>notes | json /base/kind /base/brought_on_the_fly /bytes /files/0/size
+sed 's/, [0-9.]* [kMGT]*B free//' notes
+# Another version stamp than the payload's: the small files are repaired, for their digests are known.
+galatea --quiet decode --payload $mini/payload --base $mini/meta --transformers 4.31.0 --max-shard-size 1500KB \
+  --out repaired --release $mini/release.json --json | json /check/passed /files/3/repaired /files/4/repaired
+diff -r -x galatea.json repaired out
+try galatea --quiet decode --payload $mini/payload --base $mini/meta --inv-freq 2 --max-shard-size 1500KB --out wrong2
+[ ! -e wrong2 ] || echo "wrong2/ is there"
+
 # Base file missing; payload of another model; output folder that cannot be made; output that is there.
 mkdir part
 cp $mini/base-hf/*.json part

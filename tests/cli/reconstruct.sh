@@ -31,8 +31,8 @@ try road --out out --corpora corpora | grep -cE 'wikitext2 +published 19.929306 
 road --out out --corpora corpora --json | json /passed /types/1/type || true
 
 # Wrong profile, wrong usage, corpora that are none.
-try galatea --quiet reconstruct --base $mini/meta --payload $mini/payload --max-shard-size 1500KB \
-  --release $mini/release.json --out other >/dev/null
+try galatea --quiet reconstruct --base $mini/meta --payload $mini/payload --profile pygmalion-2byte \
+  --max-shard-size 1500KB --release $mini/release.json --out other >/dev/null
 ls other/model 2>/dev/null
 try road --out out --types Q9_9 >/dev/null
 try road --out out --corpora $mini/golden >/dev/null

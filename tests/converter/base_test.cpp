@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <numeric>
 
 #include "format/error.h"
 #include "format/hash.h"
 #include "tests/support/files.h"
+#include "tests/support/layouts.h"
 
 namespace galatea {
 namespace {
@@ -98,7 +100,7 @@ TEST(Base, inverse_frequencies_went_through_float16) {
 TEST(Base, miniature_is_what_the_converter_wrote) {
   const Checkpoint meta = Checkpoint::open(test::test_data("miniature/meta"));
   BaseOptions options;
-  options.generation = &find_hf_generation("4.28");
+  options.generation = find_hf_generation("4.28");
   options.max_shard_bytes = parse_shard_bytes("1500KB");
   const test::TempFolder out;
   write_plan(base_plan(meta, options), out.path(), {});
@@ -122,6 +124,123 @@ TEST(Base, a_folder_without_tokenizer_is_refused) {
     EXPECT_EQ(error.kind(), ErrorKind::input);
     EXPECT_NE(std::string(error.what()).find("tokenizer.model"), std::string::npos);
   }
+}
+
+/// params.json of a release, byte for byte, and LLaMA's tokenizer.
+void write_tables(const std::filesystem::path& folder, const std::string& params,
+                  const std::filesystem::path& tokenizer) {
+  test::write_bytes(folder / "params.json", params);
+  std::filesystem::copy_file(tokenizer, folder / "tokenizer.model");
+}
+
+std::string sha256_of(const Plan& plan, const std::string& name) {
+  for (const FileLayout& file : plan.files) {
+    if (file.name != name) continue;
+    const std::string bytes = test::bytes_of(file);
+    return sha256_hex(std::as_bytes(std::span(bytes)));
+  }
+  return "no " + name;
+}
+
+std::vector<std::uint64_t> sizes_of_weights(const Plan& plan) {
+  std::vector<std::uint64_t> sizes;
+  for (const FileLayout& file : plan.files) {
+    if (file.name.ends_with(".bin")) sizes.push_back(file.size());
+  }
+  return sizes;
+}
+
+// Everything that was published of the bases and follows from params.json and tokenizer.model alone.
+TEST(BaseOfShapes, seven_and_thirteen_billion_have_the_published_digests_and_sizes) {
+  GALATEA_SHARED_DATA_OR_SKIP(tokenizer, "tokenizer.model");
+  struct Release {
+    const char *params, *index;
+    Sizes sizes;
+  };
+  const std::vector<Release> releases = {
+      {R"({"dim": 4096, "multiple_of": 256, "n_heads": 32, "n_layers": 32, "norm_eps": 1e-06, "vocab_size": -1})",
+       "aca3c1facc89d12311a667c32e85ac86e625990992ea8a189e3b036ba371b931",
+       {9'976'634'558, 3'500'315'539}},
+      {R"({"dim": 5120, "multiple_of": 256, "n_heads": 40, "n_layers": 40, "norm_eps": 1e-06, "vocab_size": -1})",
+       "92c31ad5e853e9a6660e248871f9bd0cd273518de7ec12ca893e1b1078c10898",
+       {9'948'728'430, 9'904'165'024, 6'178'983'625}}};
+  for (const Release& release : releases) {
+    const test::TempFolder folder;
+    write_tables(folder.path(), release.params, tokenizer);
+    const Plan plan = base_plan_of_shapes(read_meta_tables(folder.path()), {});
+    EXPECT_EQ(sizes_of_weights(plan), release.sizes);
+    EXPECT_EQ(sha256_of(plan, "pytorch_model.bin.index.json"), release.index);
+    EXPECT_EQ(sha256_of(plan, "generation_config.json"),
+              "fd7ff399e5568cc21a0a8414f43df88ef7c424995b9b97a90563165d2cf79efd");
+    EXPECT_EQ(sha256_of(plan, "special_tokens_map.json"),
+              "ff3b4a612c4e447acb02d40071bddd989fe0da87eb5b7fe0dbadfc4f74de7531");
+    EXPECT_EQ(sha256_of(plan, "tokenizer_config.json"),
+              "380608719f3af6ef2b343e2ed53bf55556678609337e88a14f58cc49177b9e18");
+    EXPECT_EQ(sha256_of(plan, "tokenizer.json"),
+              "f9ffc4aede0845ab65324ce5dccb823dca2427f9a0710981e5bc2398d73d8162");
+    EXPECT_EQ(sha256_of(plan, "tokenizer.model"),
+              "9e556afd44213b6bd1be2b850ebbbd98f5481437a8021afaf58ee7fb1818d347");
+    EXPECT_THROW(sha256_of(plan, plan.files.front().name), Error);
+    EXPECT_TRUE(sizes_of_weights(side_files_of(plan)).empty());
+    EXPECT_EQ(side_files_of(plan).files.size() + release.sizes.size(), plan.files.size());
+  }
+}
+
+TEST(BaseOfShapes, the_base_of_open_assistant_30b_has_its_published_side_files) {
+  GALATEA_SHARED_DATA_OR_SKIP(tokenizer, "tokenizer.model");
+  const test::TempFolder folder;
+  write_tables(
+      folder.path(),
+      R"({"dim": 6656, "multiple_of": 256, "n_heads": 52, "n_layers": 60, "norm_eps": 1e-06, "vocab_size": -1})",
+      tokenizer);
+  BaseOptions options;
+  options.generation = find_hf_generation("oasst");
+  const Plan plan = base_plan_of_shapes(read_meta_tables(folder.path()), options);
+  WriteOptions write;
+  write.digests = {HashKind::md5};
+  std::map<std::string, std::string> md5;
+  for (const WrittenFile& file : write_plan(side_files_of(plan), folder / "out", write))
+    md5[file.name] = file.digests.at(HashKind::md5);
+  EXPECT_EQ(md5["config.json"], "598538f18fed1877b41f77de034c0c8a");
+  EXPECT_EQ(md5["generation_config.json"], "aee09e21813368c49baaece120125ae3");
+  EXPECT_EQ(md5["special_tokens_map.json"], "6b2e0a735969660e720c27061ef3f3d3");
+  EXPECT_EQ(md5["tokenizer_config.json"], "edd1a5897748864768b1fab645b31491");
+  EXPECT_EQ(md5["tokenizer.json"], "fdb311c39b8659a5d5c1991339bafc09");
+  EXPECT_EQ(md5["tokenizer.model"], "eeec4125e9c7560836b4873b6f8e3025");
+}
+
+TEST(BaseOfShapes, the_miniature_from_its_tables_is_the_one_from_its_weights) {
+  const std::filesystem::path meta = test::test_data("miniature/meta");
+  BaseOptions options;
+  options.max_shard_bytes = parse_shard_bytes("1500KB");
+  const Plan whole = base_plan(Checkpoint::open(meta), options);
+  const Plan shapes = base_plan_of_shapes(read_meta_tables(meta), options);
+  EXPECT_EQ(sizes_of_weights(shapes), sizes_of_weights(whole));
+  for (const FileLayout& file : side_files_of(whole).files)
+    EXPECT_EQ(sha256_of(shapes, file.name), sha256_of(whole, file.name)) << file.name;
+}
+
+TEST(BaseGeneration, sizes_tell_model_torch_and_buffers) {
+  const LlamaConfig seven = llama(4096, 11008, 32, 32);
+  EXPECT_EQ(recognise_base(seven, {9'976'634'558, 3'500'315'539}),
+            "LLaMA 7B, torch 1.6 to 2.0, 4-byte rotary buffers");
+  EXPECT_EQ(recognise_base(seven, {9'976'635'045, 3'500'316'014}),
+            "LLaMA 7B, torch 2.1 to 2.6, 4-byte rotary buffers");
+  const LlamaConfig thirteen = llama(5120, 13824, 40, 40);
+  EXPECT_EQ(recognise_base(thirteen, {9'948'726'510, 9'904'162'976, 6'178'982'473}),
+            "LLaMA 13B, torch 1.6 to 2.0, 2-byte rotary buffers");
+  EXPECT_EQ(recognise_base(thirteen, {9'948'726'510, 9'904'162'976, 6'178'982'474}), "");
+}
+
+TEST(BaseGeneration, versions_of_torch_and_their_containers) {
+  for (const char* version : {"1.6", "1.13.1", "2.0"})
+    EXPECT_EQ(find_torch_generation(version), TorchGeneration::torch_1_6) << version;
+  for (const char* version : {"2.1", "2.1.2", "2.6"})
+    EXPECT_EQ(find_torch_generation(version), TorchGeneration::torch_2_1) << version;
+  for (const char* version : {"2.7", "2.10.0", "3.0"})
+    EXPECT_EQ(find_torch_generation(version), TorchGeneration::torch_2_7) << version;
+  for (const char* version : {"", "1.5", "2", "two", "2.x", "2.1x", "-1.13"})
+    EXPECT_THROW(find_torch_generation(version), Error) << version;
 }
 
 }  // namespace

@@ -182,6 +182,7 @@ TEST_F(Decode, BaseWithoutTheFastTokenizer) {
 }
 
 TEST_F(Decode, PayloadOfAnotherModel) {
+  fs::remove(base() / "config.json");  // without it the base cannot be cut into other shards
   fs::rename(payload() / shard, payload() / "pytorch_model-00001-of-00002.bin");
   expect_failure("pytorch_model-00001-of-00002.bin");
   for (const std::string& name : list_folder(base())) fs::rename(base() / name, base() / ("other-" + name));
@@ -239,11 +240,6 @@ TEST_F(Decode, BaseSavedThroughAFileObject) {
   expect_failure("file object");
 }
 
-TEST_F(Decode, BaseWithTwoByteRotaryTables) {
-  write_bytes(base() / shard, make_shard("pytorch_model", 1, 128));
-  expect_failure("inv_freq");
-}
-
 TEST_F(Decode, BaseIsNoTorchFile) {
   write_bytes(base() / shard, std::string(20'000, 'x'));
   expect_failure("no zip file of torch.save");
@@ -272,6 +268,12 @@ TEST_F(Decode, PayloadCutShort) {
 
 TEST_F(Decode, BaseOfAnotherTransformersVersion) {
   write_bytes(base() / "config.json", config_json("4.31.0", "base"));
+  decode();  // its content is known under the right stamp
+  expect_decoded();
+  fs::remove_all(out());
+  // The tuned file has a stamp of its own that there never was: no telling which version is right.
+  write_bytes(payload() / "config.json",
+              xored(config_json("4.28.9", "a tuned one"), config_json("4.28.0.dev0", "base")));
   expect_failure("by another version (4.28.0.dev0 would fit)");
   write_bytes(base() / "config.json", "{\"a\": 1}\n" + config_json("4.40.1", "base"));
   expect_failure("transformers 4.40.1");
@@ -315,7 +317,7 @@ TEST_F(Decode, SubFolderInThePayload) {
 
 TEST_F(Decode, BaseIsAFolderOfMetasFiles) {
   write_bytes(base() / "consolidated.00.pth", "x");
-  expect_failure("galatea base");
+  expect_failure("params.json");
 }
 
 TEST_F(Decode, MissingOrEqualFolders) {

@@ -8,6 +8,7 @@
 
 #include "format/error.h"
 #include "tests/support/files.h"
+#include "verify/digest_lanes.h"
 
 namespace galatea {
 namespace {
@@ -47,6 +48,13 @@ TEST(Digest, StandardVectors) {
             "57edf4a22be3c955ac49da2e2107b67a");
 }
 
+TEST(Digest, Sha512OfAbc) {
+  const std::array kinds = {HashKind::sha512};
+  EXPECT_EQ(digest_source(*memory_source(std::string_view("abc"), "memory"), kinds).at(HashKind::sha512),
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+            "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
+}
+
 TEST(Digest, MillionOfA) {
   const Digests digests = digests_of(std::string(1'000'000, 'a'));
   EXPECT_EQ(digests.at(HashKind::md5), "7707d6ae4e027c70eea2a935c2296f21");
@@ -84,6 +92,89 @@ TEST(Digest, SeveralFilesInTheOrderOfTheRequestsForAnyNumberOfThreads) {
   }
 }
 
+TEST(Digest, LanesGiveTheSameDigests) {
+  std::string text(2'500'001, 'x');
+  for (std::size_t i = 0; i < text.size(); i += 7) text[i] = static_cast<char>(i);
+  const SourcePtr source = memory_source(text, "memory");
+  const Digests expected = digests_of(text);
+  for (const int lanes : {1, 2, 3, 4, 9}) {
+    CountingProgress progress;
+    HashClock clock;
+    EXPECT_EQ(digest_in_lanes(*source, all_kinds, lanes, progress, clock), expected) << lanes << " lanes";
+    EXPECT_EQ(progress.done_, text.size());
+    EXPECT_GT(clock.finish(text.size(), lanes).hashing, 0);
+    EXPECT_EQ(digest_in_lanes(*memory_source(std::string_view(), "none"), all_kinds, lanes, progress, clock),
+              digests_of(""));
+  }
+}
+
+/// Fails at a byte.
+class BrokenSource final : public ByteSource {
+ public:
+  using ByteSource::read;
+  explicit BrokenSource(std::uint64_t at) : at_(at) {}
+  std::uint64_t size() const override { return 5U << 20U; }
+  const std::filesystem::path& name() const override { return name_; }
+  void read(std::uint64_t offset, std::span<std::byte> out) const override {
+    if (offset + out.size() > at_) throw Error(ErrorKind::system, "cannot read");
+    std::fill(out.begin(), out.end(), std::byte{1});
+  }
+
+ private:
+  std::uint64_t at_;
+  std::filesystem::path name_ = "broken";
+};
+
+TEST(Digest, AFailingReadEndsEveryLane) {
+  for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{2} << 20U, (std::uint64_t{5} << 20U) - 1}) {
+    for (const int lanes : {1, 2, 4}) {
+      CountingProgress progress;
+      HashClock clock;
+      EXPECT_THROW((void)digest_in_lanes(BrokenSource(at), all_kinds, lanes, progress, clock), Error);
+      progress.stop_ = true;
+      EXPECT_THROW((void)digest_in_lanes(BrokenSource(at), all_kinds, lanes, progress, clock), Error);
+    }
+  }
+}
+
+TEST(Digest, ALargeFileLeftOverIsSharedByTheThreads) {
+  const test::TempFolder folder;
+  const std::string text(65U << 20U, 'a');
+  test::write_bytes(folder / "large", text);
+  test::write_bytes(folder / "small", "abc");
+  const std::vector<DigestRequest> requests = {{folder / "small", {HashKind::md5}},
+                                               {folder / "large", {HashKind::md5, HashKind::sha256}},
+                                               {folder / "small", {}}};
+  HashWork work;
+  CountingProgress progress;
+  const auto digests = digest_files(requests, progress, 2, &work);
+  EXPECT_EQ(digests[0].at(HashKind::md5), "900150983cd24fb0d6963f7d28e17f72");
+  EXPECT_EQ(digests[1], digest_files(requests, progress, 1)[1]);
+  EXPECT_TRUE(digests[2].empty());
+  EXPECT_EQ(work.bytes, text.size() + 3);
+  EXPECT_EQ(work.threads, 2);
+  EXPECT_NE(hash_work_text(work).find("the limit"), std::string::npos);
+}
+
+TEST(Digest, TheLimitIsTheDiskOnlyWhenTheBytesCameFromIt) {
+  HashWork work;
+  work.bytes = 1000;
+  work.from_disk = 1000;
+  work.threads = 2;
+  work.seconds = 2;
+  work.reading = 3;
+  work.hashing = 1;
+  EXPECT_EQ(work.limit(), HashWork::Limit::disk);
+  EXPECT_NE(hash_work_text(work).find("500 B/s on 2 threads: the disk was the limit (75 % of"),
+            std::string::npos)
+      << hash_work_text(work);
+  work.from_disk = 400;
+  EXPECT_EQ(work.limit(), HashWork::Limit::processors);
+  work.from_disk = 1000;
+  work.hashing = 4;
+  EXPECT_EQ(work.limit(), HashWork::Limit::processors);
+}
+
 TEST(Digest, MissingFileIsNamed) {
   const test::TempFolder folder;
   const std::vector<DigestRequest> requests = {{folder / "absent", {HashKind::md5}}};
@@ -114,7 +205,9 @@ TEST(Digest, AlgorithmsByLengthAndName) {
   EXPECT_FALSE(hash_kind_of_length(8));
   EXPECT_EQ(find_hash_kind("SHA-256"), HashKind::sha256);
   EXPECT_EQ(find_hash_kind("sha1"), HashKind::sha1);
-  EXPECT_FALSE(find_hash_kind("SHA512"));
+  EXPECT_EQ(find_hash_kind("SHA512"), HashKind::sha512);
+  EXPECT_EQ(hash_kind_of_length(128), HashKind::sha512);
+  EXPECT_FALSE(find_hash_kind("SHA384"));
   EXPECT_FALSE(is_hex(""));
   EXPECT_FALSE(is_hex("0g"));
   EXPECT_TRUE(is_hex("0aF"));
