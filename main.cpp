@@ -54,11 +54,12 @@ constexpr const char* example_of_program =
 constexpr const char* name_of_kind[] = {"done", "check_failed", "usage", "input", "system"};
 
 // Ctrl-C and SIGTERM ask once; asked again they kill.
-std::atomic<bool> stop_asked{false};
-static_assert(std::atomic<bool>::is_always_lock_free);
+std::atomic<int> stop_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free);
+constexpr int exit_of_signals = 128;  // what shells make of a process that a signal ended
 
-extern "C" void on_stop_signal(int) {
-  stop_asked = true;
+extern "C" void on_stop_signal(int number) {
+  stop_signal = number;
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
 }
@@ -69,7 +70,9 @@ void install_signal_handlers() {
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of the write, with a message and an exit code
+  // A closed pipe and a limit on file sizes are errors of the write, with a message and an exit code.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 /// Draws a bar that is redrawn at most five times a second on a terminal; elsewhere (a log) a line at the
@@ -125,7 +128,7 @@ class ScreenProgress : public Progress {
     if (terminal_ && open_) draw();
   }
 
-  bool stop_requested() const override { return stop_asked; }
+  bool stop_requested() const override { return stop_signal != 0; }
 
   /// Takes the bar off the screen, so that other lines can be written.
   void clear() {
@@ -238,8 +241,10 @@ class ScreenConsole : public Console {
   int report(const Error& error) {
     progress_.clear();
     std::fprintf(stderr, "galatea: %s\n", error.what());
-    const int code = static_cast<int>(error.kind());
-    nlohmann::json fields = {{"exit_code", code}, {"kind", name_of_kind[code]}, {"message", error.what()}};
+    const int kind = static_cast<int>(error.kind());
+    const int signal = is_interrupted(error) ? stop_signal.load() : 0;
+    const int code = signal != 0 ? exit_of_signals + signal : kind;
+    nlohmann::json fields = {{"exit_code", code}, {"kind", name_of_kind[kind]}, {"message", error.what()}};
     fields["problem"] = error.problem();
     if (!error.file_name().empty()) fields["file"] = error.file_name();
     if (!error.tensor_name().empty()) fields["tensor"] = error.tensor_name();
@@ -384,7 +389,7 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(1, 1024).description(""));
   app.footer("Example\n  " + std::string(example_of_program) +
              "\n\nExit codes: 0 done, 1 a check failed, 2 wrong usage, 3 bad input, 4 the system\n"
-             "failed (disk, memory, permission, interrupted).");
+             "failed (disk, memory, permission), 130 and 143 stopped by Ctrl-C or SIGTERM.");
   Action action;
   for (const BindCommand bind : commands) bind(app, action);
 
@@ -430,5 +435,12 @@ int main(int argc, char** argv) {
   std::setlocale(LC_ALL, "C");
   std::locale::global(std::locale::classic());
   galatea::install_signal_handlers();
-  return galatea::run(argc, argv);
+  const int code = galatea::run(argc, argv);
+  // Ended by the signal itself, so that a shell's loop around the command stops as well.
+  if (code > galatea::exit_of_signals) {
+    std::fflush(nullptr);
+    std::signal(code - galatea::exit_of_signals, SIG_DFL);
+    std::raise(code - galatea::exit_of_signals);
+  }
+  return code;
 }

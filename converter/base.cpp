@@ -88,18 +88,6 @@ Plan plan_of(const LlamaConfig& config, std::vector<Tensor> tensors, const Sourc
   return plan;
 }
 
-std::string llama_size(const LlamaConfig& config) {
-  struct Known {
-    std::uint64_t hidden, layers;
-    const char* name;
-  };
-  for (const Known& known : {Known{4096, 32, "LLaMA 7B"}, Known{5120, 40, "LLaMA 13B"},
-                             Known{6656, 60, "LLaMA 30B"}, Known{8192, 80, "LLaMA 65B"}}) {
-    if (config.hidden_size == known.hidden && config.layers == known.layers) return known.name;
-  }
-  return "LLaMA of " + std::to_string(config.layers) + " layers, width " + std::to_string(config.hidden_size);
-}
-
 }  // namespace
 
 Plan base_plan(const Checkpoint& source, const BaseOptions& options) {
@@ -147,6 +135,18 @@ Plan side_files_of(Plan plan) {
   return plan;
 }
 
+std::string name_of_size(const LlamaConfig& config) {
+  struct Known {
+    std::uint64_t hidden, layers;
+    const char* name;
+  };
+  for (const Known& known : {Known{4096, 32, "LLaMA 7B"}, Known{5120, 40, "LLaMA 13B"},
+                             Known{6656, 60, "LLaMA 30B"}, Known{8192, 80, "LLaMA 65B"}}) {
+    if (config.hidden_size == known.hidden && config.layers == known.layers) return known.name;
+  }
+  return "LLaMA of " + std::to_string(config.layers) + " layers, width " + std::to_string(config.hidden_size);
+}
+
 std::string recognise_base(const LlamaConfig& config, const std::vector<std::uint64_t>& sizes,
                            std::uint64_t max_shard_bytes) {
   for (const TorchGeneration torch :
@@ -158,7 +158,7 @@ std::string recognise_base(const LlamaConfig& config, const std::vector<std::uin
         if (file.name.ends_with(".bin")) expected.push_back(file.size());
       }
       if (expected == sizes) {
-        return llama_size(config) + ", " + std::string(to_string(torch)) + ", " +
+        return name_of_size(config) + ", " + std::string(to_string(torch)) + ", " +
                (inv_freq == DType::f32 ? "4" : "2") + "-byte rotary buffers";
       }
     }

@@ -53,6 +53,9 @@ Plan base_plan_of_shapes(const MetaTables& meta, const BaseOptions& options);
 /// The plan without its weights: index, configuration and tokenizer.
 Plan side_files_of(Plan plan);
 
+/// "LLaMA 13B", or layers and width where there is no such release.
+std::string name_of_size(const LlamaConfig& config);
+
 /// Weight files of a base by their sizes: "LLaMA 13B, torch 1.6 to 2.0, 4-byte rotary buffers" when every one
 /// of `sizes` (of the shards in order) is what these shapes give in one generation; empty when none fits.
 std::string recognise_base(const LlamaConfig& config, const std::vector<std::uint64_t>& sizes,

@@ -55,17 +55,19 @@ int base(const Options& options, Console& console) {
     console.print_json(document);
     return 0;
   }
-  const std::vector<WrittenFile> written = write(plan, false, options.output, console);
   const nlohmann::json settings = {{"profile", options.profile.name},
                                    {"transformers", options.profile.transformers},
                                    {"inv_freq", options.profile.inv_freq},
                                    {"torch_container", options.profile.torch_container},
                                    {"side_files_only", options.side_files_only},
                                    {"max_shard_size", options.output.max_shard_size}};
+  Job job("base " + settings.dump(), inputs_of(options.input), {options.output.path});
+  const std::vector<WrittenFile> written = write(plan, false, options.output, job, console);
   write_provenance({"base", "", {options.input}, written}, settings, options.output.path);
   print_written(written, console);
   document["files"] = written_json(written);
   console.print_json(document);
+  job.finish();
   return 0;
 }
 

@@ -21,7 +21,8 @@ int run(const Options& options, Console& console) {
   how.max_shard_bytes = parse_shard_bytes(options.output.max_shard_size);
   how.tokenizer = options.tokenizer;
   how.name = options.name;
-  const Conversion conversion = convert(Checkpoint::open(options.input), how);
+  const Checkpoint source = Checkpoint::open(options.input);
+  const Conversion conversion = convert(source, how);
   for (const std::string& note : conversion.notes) console.progress().note(note);
   nlohmann::json document = {
       {"input", options.input}, {"output", options.output.path}, {"to", options.target}};
@@ -31,13 +32,16 @@ int run(const Options& options, Console& console) {
     console.print_json(document);
     return 0;
   }
-  const std::vector<WrittenFile> written =
-      write(conversion.plan, conversion.single_file, options.output, console);
   const nlohmann::json settings = {{"to", options.target},
                                    {"dtype", options.type},
                                    {"tokenizer", options.tokenizer},
                                    {"name", options.name},
                                    {"max_shard_size", options.output.max_shard_size}};
+  std::vector<std::filesystem::path> inputs = inputs_of(source);
+  if (!options.tokenizer.empty()) inputs.emplace_back(options.tokenizer);
+  Job job("convert " + settings.dump(), inputs, {options.output.path});
+  const std::vector<WrittenFile> written =
+      write(conversion.plan, conversion.single_file, options.output, job, console);
   write_provenance({"convert", "each value rounded once to nearest even", {options.input}, written}, settings,
                    options.output.path);
   print_written(written, console);
@@ -48,6 +52,7 @@ int run(const Options& options, Console& console) {
   document["underflowed"] = conversion.losses->underflowed.load();
   document["notes"] = conversion.notes;
   console.print_json(document);
+  job.finish();
   return 0;
 }
 

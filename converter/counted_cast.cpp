@@ -1,8 +1,13 @@
 #include "converter/counted_cast.h"
 
 #include <cmath>
+#include <map>
+#include <mutex>
 #include <utility>
 #include <vector>
+
+#include "format/error.h"
+#include "format/little_endian.h"
 
 namespace galatea {
 namespace {
@@ -26,19 +31,51 @@ class CountedCast final : public Rows {
       type_info(type()).encode(before.data(), out.data(), elements);
     }
     type_info(type()).decode(out.data(), after.data(), elements);
-    std::uint64_t overflowed = 0;
-    std::uint64_t underflowed = 0;
+    Lost lost;
     for (std::size_t i = 0; i < elements; ++i) {
-      overflowed += std::isfinite(before[i]) && !std::isfinite(after[i]) ? 1U : 0U;
-      underflowed += before[i] != 0.0F && after[i] == 0.0F ? 1U : 0U;
+      lost.overflowed += std::isfinite(before[i]) && !std::isfinite(after[i]) ? 1U : 0U;
+      lost.underflowed += before[i] != 0.0F && after[i] == 0.0F ? 1U : 0U;
     }
-    losses_->overflowed += overflowed;
-    losses_->underflowed += underflowed;
+    if (lost.overflowed == 0 && lost.underflowed == 0) return;
+    losses_->overflowed += lost.overflowed;
+    losses_->underflowed += lost.underflowed;
+    const std::lock_guard lock(mutex_);
+    lost_[first] += lost;
+  }
+
+  std::string tally(std::uint64_t first, std::uint64_t count) const override {
+    Lost lost;
+    const std::lock_guard lock(mutex_);
+    for (auto read = lost_.lower_bound(first); read != lost_.end() && read->first < first + count; ++read)
+      lost += read->second;
+    if (lost.overflowed == 0 && lost.underflowed == 0) return {};
+    std::vector<std::byte> bytes;
+    append_little_endian(bytes, lost.overflowed, 8);
+    append_little_endian(bytes, lost.underflowed, 8);
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+
+  void restore_tally(std::string_view tally) const override {
+    if (tally.size() != 16) throw Error(ErrorKind::input, "the journal holds a tally of another kind");
+    const LittleEndian numbers(std::as_bytes(std::span(tally)));
+    losses_->overflowed += numbers.u64(0);
+    losses_->underflowed += numbers.u64(8);
   }
 
  private:
+  struct Lost {
+    std::uint64_t overflowed = 0, underflowed = 0;
+    Lost& operator+=(const Lost& other) {
+      overflowed += other.overflowed;
+      underflowed += other.underflowed;
+      return *this;
+    }
+  };
+
   RowsPtr source_, cast_;
   std::shared_ptr<CastLosses> losses_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::uint64_t, Lost> lost_;  ///< by the first row of a read, of those that lost something
 };
 
 /// Can values of `from` leave the range of `to`?

@@ -49,20 +49,31 @@ std::optional<TorchGeneration> generation_of(const fs::path& file) {
   }
 }
 
-/// XORed with the base as it is, the payload has local headers where the base's first records have them: of a
-/// base with more records than the payload's own it has data there. A packed payload is run from its start.
+/// XORed with the base as it is, the payload is a zip file. Of a packed payload only the beginning is unpacked:
+/// there local headers must stand where the base's first records have them. The first three prove nothing, for
+/// the payload is zeros where tuning changed nothing, and XOR with zeros shows the base's own.
 bool payload_fits(const fs::path& payload_file, const fs::path& base_file) {
   constexpr std::size_t enough = 4;
-  const ZipArchive archive = ZipArchive::open(open_file(base_file));
-  const SourcePtr packed = open_file(payload_file);
-  const SourcePtr plain = beginning_of(packed, detect_compression(*packed), std::uint64_t{1} << 20U);
-  const SourcePtr decoded = xor_source(plain, open_file(base_file));
-  for (std::size_t i = 0; i < std::min(enough, archive.records().size()); ++i) {
-    const std::uint64_t offset = archive.records()[i].header_offset;
-    if (offset > decoded->size() || decoded->size() - offset < 4) return i > 2;
-    if (!looks_like_zip(*part_of(decoded, offset, 4))) return false;
+  const SourcePtr packed = open_file(payload_file), base = open_file(base_file);
+  const Compression compression = detect_compression(*packed);
+  if (compression == Compression::none) {
+    try {
+      ZipArchive::open(xor_source(packed, base));
+      return true;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::input) throw;
+      return false;
+    }
   }
-  return true;
+  const ZipArchive archive = ZipArchive::open(base);
+  const SourcePtr decoded = xor_source(beginning_of(packed, compression, std::uint64_t{1} << 20U), base);
+  if (archive.records().size() < enough) return false;
+  return std::all_of(archive.records().begin(), archive.records().begin() + enough,
+                     [&](const ZipRecord& record) {
+                       const std::uint64_t offset = record.header_offset;
+                       return offset < decoded->size() && decoded->size() - offset >= 4 &&
+                              looks_like_zip(*part_of(decoded, offset, 4));
+                     });
 }
 
 /// Why a Hugging Face folder cannot be taken as it is; empty when it can.
@@ -152,6 +163,7 @@ DecodeBase DecodeBase::open(const fs::path& path, const PayloadFiles& payload_fi
           .found(to_string(checkpoint.kind()))
           .remedy("give Meta's folder or a Hugging Face folder");
     }
+    if (base.recognised_.empty()) base.recognised_ = name_of_size(checkpoint.config());
     Plan plan = base_plan(checkpoint, options.wanted);
     base.names_.clear();
     for (FileLayout& file : plan.files) {
@@ -159,7 +171,7 @@ DecodeBase DecodeBase::open(const fs::path& path, const PayloadFiles& payload_fi
       base.layouts_.emplace(file.name, std::move(file));
     }
   } catch (Error& error) {
-    error.context("bringing the base into the form that the payload was made from");
+    error.context("bringing the base (" + reason + ") into the form that the payload was made from");
     throw;
   }
   return base;

@@ -110,14 +110,19 @@ int decode(const DecodeArguments& options, Console& console) {
     console.print_json(document);
     return 0;
   }
-  const std::vector<WrittenFile> written = write_xor_plan(plan, options, kinds_for(options, list), console);
-  add_digests(document["files"], written);
   const nlohmann::json settings = {{"payload", options.payload},
                                    {"base", options.base},
                                    {"compression", options.compression},
                                    {"base_made_as", plan.base->brought() ? base_json(*plan.base) : nullptr},
                                    {"release", options.release},
                                    {"manifest", options.manifest}};
+  Job job("decode " + settings.dump() + (options.keep_mismatch ? " kept" : ""),
+          {options.payload, plan.payload, options.base,
+           std::filesystem::path(options.base) / ".." / "tokenizer.model", options.release, options.manifest},
+          {options.out});
+  const std::vector<WrittenFile> written =
+      write_xor_plan(plan, options, kinds_for(options, list), job, console);
+  add_digests(document["files"], written);
   write_provenance({"decode", "", {options.payload, options.base}, written}, settings, options.out);
   bool passed = true;
   if (list) {
@@ -132,6 +137,7 @@ int decode(const DecodeArguments& options, Console& console) {
     }
   }
   console.print_json(document);
+  job.finish();
   return passed ? 0 : static_cast<int>(ErrorKind::check_failed);
 }
 

@@ -20,15 +20,17 @@ int encode(const Options& options, Console& console) {
     console.print_json(document);
     return 0;
   }
-  const std::vector<WrittenFile> written = write_xor_plan(plan, options, {HashKind::sha256}, console);
-  add_digests(document["files"], written);
   const nlohmann::json settings = {
       {"finetuned", options.payload}, {"base", options.base}, {"compression", options.compression}};
+  Job job("encode " + settings.dump(), {options.payload, options.base}, {options.out});
+  const std::vector<WrittenFile> written = write_xor_plan(plan, options, {HashKind::sha256}, job, console);
+  add_digests(document["files"], written);
   write_provenance({"encode", "", {options.payload, options.base}, written}, settings, options.out);
   for (const WrittenFile& file : written) {
     console.print(file.digests.at(HashKind::sha256) + "  " + printable(file.name));
   }
   console.print_json(document);
+  job.finish();
   return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "format/hash.h"
 #include "format/plan.h"
 #include "format/source.h"
+#include "format/version.h"
 
 namespace galatea {
 namespace {
@@ -84,7 +85,8 @@ void Journal::record(std::string_view step, std::string_view fingerprint, json r
 }
 
 std::string fingerprint(const json& options, const std::vector<fs::path>& inputs) {
-  const json document = {{"options", options}, {"inputs", states_of(inputs)}};
+  const json document = {
+      {"galatea", std::string(version())}, {"options", options}, {"inputs", states_of(inputs)}};
   const std::string text = document.dump(-1, ' ', false, json::error_handler_t::replace);
   return sha256_hex(std::as_bytes(std::span(text)));
 }

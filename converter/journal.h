@@ -36,7 +36,7 @@ class Journal {
   std::unique_ptr<nlohmann::json> steps_;
 };
 
-/// SHA-256 over a step's options and its inputs as they are on disk: path, size and time of change of each
+/// SHA-256 over the version of galatea, a step's options and its inputs as they are on disk: path, size and time of change of each
 /// file (folders: of the files in them).
 std::string fingerprint(const nlohmann::json& options, const std::vector<std::filesystem::path>& inputs);
 

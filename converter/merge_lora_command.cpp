@@ -82,14 +82,18 @@ int run(const Options& options, Console& console) {
     console.print_json(document);
     return 0;
   }
-  const std::vector<WrittenFile> written =
-      write(conversion.plan, conversion.single_file, options.output, console);
-  Provenance record{"merge-lora", std::string(merge_arithmetic()), {options.base}, written};
+  Provenance record{"merge-lora", std::string(merge_arithmetic()), {options.base}, {}};
   for (const std::string& text : options.adapters) record.inputs.push_back(parse_adapter_argument(text).path);
   const nlohmann::json settings = {{"adapters", options.adapters},
                                    {"to", options.target},
                                    {"dtype", type_info(*how.type).name},
                                    {"max_shard_size", options.output.max_shard_size}};
+  std::vector<std::filesystem::path> inputs = inputs_of(base);
+  inputs.insert(inputs.end(), record.inputs.begin(), record.inputs.end());
+  Job job("merge-lora " + record.arithmetic + settings.dump(), inputs, {options.output.path});
+  const std::vector<WrittenFile> written =
+      write(conversion.plan, conversion.single_file, options.output, job, console);
+  record.outputs = written;
   write_provenance(record, settings, options.output.path);
   print_written(written, console);
   const std::string losses = describe(*conversion.losses);
@@ -99,6 +103,7 @@ int run(const Options& options, Console& console) {
   document["overflowed"] = conversion.losses->overflowed.load();
   document["underflowed"] = conversion.losses->underflowed.load();
   console.print_json(document);
+  job.finish();
   return 0;
 }
 

@@ -9,7 +9,9 @@
 
 #include "converter/commands.h"
 #include "converter/hf_folder.h"
+#include "format/checkpoint.h"
 #include "format/error.h"
+#include "format/job.h"
 #include "format/plan.h"
 #include "verify/provenance.h"
 
@@ -50,10 +52,24 @@ inline void print_plan(const Plan& plan, Console& console) {
                 std::to_string(plan.size()) + " bytes");
 }
 
+/// Every file that the bytes of an output may come from.
+inline std::vector<std::filesystem::path> inputs_of(const Checkpoint& checkpoint) {
+  std::vector<std::filesystem::path> inputs = checkpoint.files();
+  inputs.push_back(checkpoint.path());
+  if (checkpoint.tokenizer_model()) inputs.push_back(*checkpoint.tokenizer_model());
+  return inputs;
+}
+
+/// The same of a folder that may be Meta's, whose tokenizer.model may lie one folder up.
+inline std::vector<std::filesystem::path> inputs_of(const std::filesystem::path& folder) {
+  return {folder, folder / ".." / "tokenizer.model"};
+}
+
 /// Writes a folder, or the one file of the plan under the output's own name.
-inline std::vector<WrittenFile> write(const Plan& plan, bool single_file, const Output& output,
+inline std::vector<WrittenFile> write(const Plan& plan, bool single_file, const Output& output, Job& job,
                                       Console& console) {
   WriteOptions options;
+  options.job = &job;
   options.overwrite = output.overwrite;
   options.progress = &console.progress();
   if (single_file) return {write_file(plan.files.front(), output.path, options)};

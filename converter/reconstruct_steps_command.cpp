@@ -81,39 +81,44 @@ std::vector<fs::path> Road::with_release(std::vector<fs::path> inputs) const {
 }
 
 json Road::step(const std::string& name, const json& settings, const std::vector<fs::path>& inputs,
-                const std::vector<fs::path>& outputs, const std::function<json()>& work) {
+                const std::vector<fs::path>& outputs, const std::function<json(Job&)>& work) {
   const std::string print = fingerprint(settings, inputs);
   if (const json* result = journal_.find(name, print); result != nullptr) {
     console_.progress().note(name + ": done before, kept");
+    // A run that was killed right behind the record above left the journal of the finished work.
+    for (const fs::path& output : outputs) fs::remove(journal_path(output));
     return *result;
   }
   console_.progress().note(name);
-  json result = work();
+  Job job(print, inputs, outputs);
+  json result = work(job);
   journal_.record(name, print, result, outputs);
+  job.finish();
   return result;
 }
 
 fs::path Road::base() {
   if (Checkpoint::open(options_.base).kind() != CheckpointKind::meta) return options_.base;
+  if (!options_.keep_base && options_.adapter.empty()) return options_.base;
   fs::path folder = fs::path(options_.out) / "base";
   const json settings = {{"profile", options_.profile},
                          {"max_shard_size", options_.max_shard_size},
                          {"release", options_.release}};
-  const json result = step("base from Meta's files", settings, with_release({options_.base}), {folder}, [&] {
-    const Checkpoint meta = Checkpoint::open(options_.base);
-    BaseOptions how;
-    if (!options_.profile.empty()) how.generation = find_hf_generation(options_.profile);
-    if (!options_.max_shard_size.empty()) how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
-    WriteOptions write;
-    write.overwrite = true;
-    if (has_part(release_, "base")) write.digests = digests_for(release_part(release_, "base"));
-    write.progress = &console_.progress();
-    const std::vector<WrittenFile> written = write_plan(base_plan(meta, how), folder, write);
-    write_provenance({"base", "", {options_.base}, written}, settings, folder);
-    if (!has_part(release_, "base")) return json();
-    const CheckReport report = check_written(folder, written, release_part(release_, "base"));
-    return json{{"passed", report.passed()}, {"text", report_text(report)}, {"check", report_json(report)}};
-  });
+  const json result =
+      step("base from Meta's files", settings, with_release({options_.base}), {folder}, [&](Job& job) {
+        const Checkpoint meta = Checkpoint::open(options_.base);
+        WriteOptions write;
+        write.job = &job;
+        write.overwrite = true;
+        if (has_part(release_, "base")) write.digests = digests_for(release_part(release_, "base"));
+        write.progress = &console_.progress();
+        const std::vector<WrittenFile> written = write_plan(base_plan(meta, base_options()), folder, write);
+        write_provenance({"base", "", {options_.base}, written}, settings, folder);
+        if (!has_part(release_, "base")) return json();
+        const CheckReport report = check_written(folder, written, release_part(release_, "base"));
+        return json{
+            {"passed", report.passed()}, {"text", report_text(report)}, {"check", report_json(report)}};
+      });
   if (!result.is_null()) {
     document_["base"] = result.at("check");
     console_.print("The base, converted from Meta's files");
@@ -125,18 +130,30 @@ fs::path Road::base() {
   return folder;
 }
 
+BaseOptions Road::base_options() const {
+  BaseOptions how;
+  if (!options_.profile.empty()) how.generation = find_hf_generation(options_.profile);
+  if (!options_.max_shard_size.empty()) how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
+  return how;
+}
+
 fs::path Road::decode(const fs::path& base) {
   fs::path folder = fs::path(options_.out) / "model";
-  const json settings = {{"release", options_.release}};
+  const json settings = {{"profile", options_.profile},
+                         {"max_shard_size", options_.max_shard_size},
+                         {"release", options_.release}};
   const json result =
-      step("decode the payload", settings, with_release({options_.payload, base}), {folder}, [&] {
+      step("decode the payload", settings, with_release({options_.payload, base}), {folder}, [&](Job& job) {
         DecodeOptions how;
+        how.base.wanted = base_options();
         how.expected = release_part(release_, "files");
         if (has_part(release_, "base")) how.expected_base = release_part(release_, "base");
         how.progress = &console_.progress();
         const XorPlan plan = plan_decode(options_.payload, base, how);
         for (const std::string& note : plan.notes) console_.progress().note(note);
+        if (plan.base && plan.base->brought()) console_.progress().note(plan.base->summary());
         WriteOptions write;
+        write.job = &job;
         write.overwrite = true;
         write.digests = digests_for(how.expected);
         write.threads = plan.most_threads;
@@ -162,7 +179,8 @@ bool Road::merge(const fs::path& base) {
   const fs::path folder = fs::path(options_.out) / "merged";
   const json settings = {{"release", options_.release}, {"max_shard_size", options_.max_shard_size}};
   const json result = step(
-      "merge the adapter into the base", settings, with_release({base, options_.adapter}), {folder}, [&] {
+      "merge the adapter into the base", settings, with_release({base, options_.adapter}), {folder},
+      [&](Job& job) {
         const Checkpoint checkpoint = Checkpoint::open(base);
         HfModel model = hf_model(checkpoint);
         HfOutputOptions how;
@@ -179,6 +197,7 @@ bool Road::merge(const fs::path& base) {
           if (file.name.ends_with(".bin")) weights.push_back(file);
         }
         WriteOptions write;
+        write.job = &job;
         write.overwrite = true;
         write.digests = digests_for(weights);
         write.progress = &console_.progress();
@@ -211,8 +230,8 @@ Scored Road::quantize(const fs::path& model, const std::string& type) {
   const NamedMix& mix = mix_named(type);
   const std::string label(mix.name);
   const fs::path file = fs::path(options_.out) / (release_.name + "-" + label + ".gguf");
-  const json result =
-      step("quantize to " + label, {{"type", label}, {"name", release_.name}}, {model}, {file}, [&] {
+  const json result = step(
+      "quantize to " + label, {{"type", label}, {"name", release_.name}}, {model}, {file}, [&](Job& job) {
         const Checkpoint checkpoint = Checkpoint::open(model);
         QuantizeOptions how;
         how.mix.named = &mix;
@@ -221,6 +240,7 @@ Scored Road::quantize(const fs::path& model, const std::string& type) {
                                                   file.filename().string(), how);
         for (const std::string& note : plan.notes) console_.progress().note(note);
         WriteOptions write;
+        write.job = &job;
         write.overwrite = true;
         write.progress = &console_.progress();
         const WrittenFile written = write_file(std::move(plan.layout), file, write);
@@ -266,17 +286,18 @@ void Road::score(Scored& row) {
     const fs::path corpus = corpus_file(stream);
     const fs::path tokenizer = fs::path(options_.out) / "model";
     const json settings = {{"stream", stream}, {"context", context()}};
-    const json result = step("score " + row.label + " on " + stream, settings, {row.path, corpus}, {}, [&] {
-      const Checkpoint checkpoint = Checkpoint::open(row.path);
-      const TokenStream tokens =
-          tokenize(read_corpus(corpus_kind(stream), corpus), open_tokenizer(tokenizer), context());
-      PerplexityOptions how;
-      how.context = context();
-      how.forward.progress = &console_.progress();
-      how.forward.precision = Precision::exact;
-      const PerplexityResult found = perplexity(load_model(checkpoint), tokens, how);
-      return json{{"perplexity", found.perplexity}, {"stream_sha256", tokens.sha256}};
-    });
+    const json result =
+        step("score " + row.label + " on " + stream, settings, {row.path, corpus}, {}, [&](Job&) {
+          const Checkpoint checkpoint = Checkpoint::open(row.path);
+          const TokenStream tokens =
+              tokenize(read_corpus(corpus_kind(stream), corpus), open_tokenizer(tokenizer), context());
+          PerplexityOptions how;
+          how.context = context();
+          how.forward.progress = &console_.progress();
+          how.forward.precision = Precision::exact;
+          const PerplexityResult found = perplexity(load_model(checkpoint), tokens, how);
+          return json{{"perplexity", found.perplexity}, {"stream_sha256", tokens.sha256}};
+        });
     row.scores.emplace_back(stream, result.at("perplexity").get<double>());
   }
 }

@@ -12,6 +12,7 @@
 #include "converter/commands.h"
 #include "converter/decode.h"
 #include "format/error.h"
+#include "format/job.h"
 #include "verify/digest.h"
 
 namespace galatea::xor_command {
@@ -86,7 +87,7 @@ inline std::optional<Compression> compression_by_name(const std::string& name) {
 }
 
 inline std::vector<WrittenFile> write_xor_plan(const XorPlan& plan, const Options& options,
-                                               std::vector<HashKind> kinds, Console& console) {
+                                               std::vector<HashKind> kinds, Job& job, Console& console) {
   for (const std::string& input : {options.payload, options.base}) {
     std::error_code ignored;
     if (std::filesystem::equivalent(input, options.out, ignored)) {
@@ -94,6 +95,7 @@ inline std::vector<WrittenFile> write_xor_plan(const XorPlan& plan, const Option
     }
   }
   WriteOptions write;
+  write.job = &job;
   write.overwrite = options.overwrite;
   write.digests = std::move(kinds);
   write.threads = plan.most_threads;

@@ -16,6 +16,25 @@ struct Hasher::Context {
   ~Context() { EVP_MD_CTX_free(evp); }
 };
 
+namespace {
+
+std::string finish_hex(EVP_MD_CTX* evp) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int length = 0;
+  if (EVP_DigestFinal_ex(evp, digest.data(), &length) != 1) {
+    throw Error(ErrorKind::system, "OpenSSL failed to finish a digest");
+  }
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string hex;
+  for (unsigned int i = 0; i < length; ++i) {
+    hex += digits[digest[i] >> 4U];
+    hex += digits[digest[i] & 15U];
+  }
+  return hex;
+}
+
+}  // namespace
+
 std::string_view to_string(HashKind kind) {
   switch (kind) {
     case HashKind::md5:
@@ -52,20 +71,16 @@ void Hasher::update(std::span<const std::byte> bytes) {
   }
 }
 
-std::string Hasher::finish() {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int length = 0;
-  if (EVP_DigestFinal_ex(context_->evp, digest.data(), &length) != 1) {
-    throw Error(ErrorKind::system, "OpenSSL failed to finish a digest");
+std::string Hasher::peek() const {
+  Context copy;
+  copy.evp = EVP_MD_CTX_new();
+  if (copy.evp == nullptr || EVP_MD_CTX_copy_ex(copy.evp, context_->evp) != 1) {
+    throw Error(ErrorKind::system, "OpenSSL failed to copy a digest");
   }
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string hex;
-  for (unsigned int i = 0; i < length; ++i) {
-    hex += digits[digest[i] >> 4U];
-    hex += digits[digest[i] & 15U];
-  }
-  return hex;
+  return finish_hex(copy.evp);
 }
+
+std::string Hasher::finish() { return finish_hex(context_->evp); }
 
 std::string sha256_hex(std::span<const std::byte> bytes) {
   Hasher hasher(HashKind::sha256);

@@ -24,7 +24,9 @@ class Hasher {
 
   HashKind kind() const { return kind_; }
   void update(std::span<const std::byte> bytes);
-  /// The digest of all bytes so far in lower-case hex; the hasher is spent afterwards.
+  /// The digest of all bytes so far in lower-case hex, while more may follow.
+  std::string peek() const;
+  /// The same; the hasher is spent afterwards.
   std::string finish();
 
  private:

@@ -7,10 +7,15 @@
 // them at their offsets in file order, hashes them in flight and renames each file into place when it is
 // whole.
 //
+// With a job (WriteOptions::job) the work can be interrupted: a journal beside the output (plan_journal.h) says
+// what of it is on the disk for certain, and the next run of the same job goes on there.
+//
 // Memory: at most `threads + 1` chunks of `chunk_bytes` (at least one row each), whatever the model's size.
 // Determinism: bytes depend on the plan alone, never on threads or chunk size.
 // Atomicity: a file is written as ".NAME.partial" beside its place, flushed to disk, then renamed. After an
-// Error no file of the plan that was not complete has its final name, and the partial one is removed.
+// Error no file of the plan that was not complete has its final name. The files before it are whole and keep
+// theirs. The partial one is removed, unless there is a job and the fault is not the input's: after a full disk,
+// Ctrl-C or a failing disk it stays for the next run, as it does when the process is killed.
 #pragma once
 
 #include <cstddef>
@@ -74,21 +79,29 @@ FileLayout literal_layout(std::string name, std::string_view text);
 FileLayout copy_layout(std::string name, SourcePtr source);
 
 struct Plan {
-  std::vector<FileLayout> files;  ///< written in this order
+  std::vector<FileLayout> files;  ///< started in this order, two or more at once where that is faster
 
   std::uint64_t size() const;
 };
+
+class Job;
 
 struct WriteOptions {
   bool overwrite = false;  ///< else an existing file of the same name is an Error(usage)
   std::vector<HashKind> digests = {HashKind::sha256};  ///< taken in flight
   std::uint64_t chunk_bytes = std::uint64_t{4} << 20U;
-  int threads = 0;  ///< 0: as many as OpenMP would take
+  int threads = 0;        ///< 0: as many as OpenMP would take
+  int files_at_once = 0;  ///< 0: as many as help
   Progress* progress = nullptr;
+  Job* job = nullptr;  ///< makes the work resumable; the caller finishes it when all is done
+  /// With a job: how often the journal vouches for what was written; also every three seconds.
+  std::uint64_t mark_bytes = std::uint64_t{256} << 20U;
 };
 
 /// Writes every file of the plan into `folder` (made if missing). Throws Error; see above for what is left
-/// then. Before the work: names checked, free disk space checked (Error(system) says how much is missing).
+/// then. Before the work: names checked, free disk space checked (Error(system) says how much is missing). With
+/// a job, files that an earlier run of it finished are not written again: their digests come from the journal,
+/// and `check` and `accept` are not called. Error(usage) when another run writes there.
 std::vector<WrittenFile> write_plan(const Plan& plan, const std::filesystem::path& folder,
                                     const WriteOptions& options);
 

@@ -3,6 +3,8 @@
 namespace galatea {
 namespace {
 
+constexpr const char* interrupted_text = "interrupted";
+
 class SilentProgress final : public Progress {
  public:
   void begin(std::string_view, std::uint64_t, std::string_view) override {}
@@ -12,6 +14,12 @@ class SilentProgress final : public Progress {
 };
 
 }  // namespace
+
+Error interrupted() { return Error(ErrorKind::system, interrupted_text); }
+
+bool is_interrupted(const Error& error) {
+  return error.kind() == ErrorKind::system && error.problem() == interrupted_text;
+}
 
 Progress& silent_progress() {
   static SilentProgress silent;

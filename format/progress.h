@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "format/error.h"
+
 namespace galatea {
 
 /// advance() may be called by any thread; the others by the thread that runs the work.
@@ -19,6 +21,10 @@ class Progress {
   /// True once the user asked to stop (Ctrl-C); long loops ask between chunks and throw interrupted().
   virtual bool stop_requested() const { return false; }
 };
+
+/// The user asked to stop: kind system, without a remedy, which the caller knows better.
+Error interrupted();
+bool is_interrupted(const Error& error);
 
 /// Says nothing. The default everywhere.
 Progress& silent_progress();

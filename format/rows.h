@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "format/dtype.h"
@@ -38,6 +40,13 @@ class Rows {
   /// Same rows as float32, `out` has count * cols() values. Decodes block by block; the default reads raw
   /// bytes and decodes them with the type's row of the table.
   virtual void read_f32(std::uint64_t first, std::uint64_t count, std::span<float> out) const;
+
+  /// What was counted while the rows [first, first + count) were read (losses of a cast, errors of a
+  /// quantization), in any form, for a journal; empty when nothing is counted. Only the rows that a plan holds
+  /// are asked, not those that they are made of.
+  virtual std::string tally(std::uint64_t first, std::uint64_t count) const;
+  /// Counts what an earlier run counted. Throws Error(input) for what tally() cannot have said.
+  virtual void restore_tally(std::string_view tally) const;
 
  private:
   DType type_;

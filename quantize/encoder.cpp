@@ -8,10 +8,13 @@
 #include <utility>
 
 #include "format/error.h"
+#include "format/little_endian.h"
 #include "quantize/block_encode.h"
 
 namespace galatea {
 namespace {
+
+constexpr std::size_t tally_width = 8;
 
 template <DType type>
 void encode_plain(const float* in, std::byte* out, std::uint64_t rows, std::uint64_t cols, const float*) {
@@ -127,6 +130,14 @@ class QuantizedRows final : public Rows {
     }
   }
 
+  std::string tally(std::uint64_t first, std::uint64_t count) const override {
+    return error_ != nullptr ? error_->tally(first, count) : std::string();
+  }
+  void restore_tally(std::string_view tally) const override {
+    if (error_ == nullptr) return Rows::restore_tally(tally);
+    error_->restore(tally);
+  }
+
  private:
   void encode(std::uint64_t first, std::span<const float> values, std::span<std::byte> out) const {
     if (type_info(type()).quantized()) {
@@ -173,6 +184,30 @@ const Encoder* find_encoder(DType type) {
 void QuantizationError::set_row(std::uint64_t row, double squared_error, double squared_value) {
   rows_.at(row).error.store(squared_error, std::memory_order_relaxed);
   rows_.at(row).value.store(squared_value, std::memory_order_relaxed);
+}
+
+std::string QuantizationError::tally(std::uint64_t first, std::uint64_t count) const {
+  std::vector<std::byte> bytes;
+  append_little_endian(bytes, first, tally_width);
+  for (std::uint64_t row = first; row < first + count; ++row) {
+    for (const std::atomic<double>* value : {&rows_.at(row).error, &rows_.at(row).value})
+      append_little_endian(bytes, std::bit_cast<std::uint64_t>(value->load(std::memory_order_relaxed)),
+                           tally_width);
+  }
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void QuantizationError::restore(std::string_view tally) {
+  const LittleEndian numbers(std::as_bytes(std::span(tally)));
+  const std::uint64_t first = numbers.u64(0);
+  const std::size_t count = tally.size() / (2 * tally_width);
+  if (tally.size() != (2 * count + 1) * tally_width || first > rows_.size() || count > rows_.size() - first)
+    throw Error(ErrorKind::input, "the journal holds a tally of other rows");
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t at = (2 * i + 1) * tally_width;
+    set_row(first + i, std::bit_cast<double>(numbers.u64(at)),
+            std::bit_cast<double>(numbers.u64(at + tally_width)));
+  }
 }
 
 double QuantizationError::rms_error(std::uint64_t values) const {

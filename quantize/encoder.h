@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "format/rows.h"
@@ -42,6 +44,9 @@ class QuantizationError {
   explicit QuantizationError(std::uint64_t rows) : rows_(rows) {}
 
   void set_row(std::uint64_t row, double squared_error, double squared_value);
+  /// The rows [first, first + count) as bytes, and back; see Rows::tally.
+  std::string tally(std::uint64_t first, std::uint64_t count) const;
+  void restore(std::string_view tally);
   /// sqrt(mean((decoded - source)^2)) over `values` values.
   double rms_error(std::uint64_t values) const;
   /// rms_error over the root mean square of the source; 0 for a source of zeros.

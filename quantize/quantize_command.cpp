@@ -12,6 +12,7 @@
 
 #include "format/checkpoint.h"
 #include "format/error.h"
+#include "format/job.h"
 #include "format/source.h"
 #include "quantize/commands.h"
 #include "quantize/importance_file.h"
@@ -187,13 +188,12 @@ ImportanceMatrix importance_of(const Options& options, GgufModel& model, Console
   return std::move(file.weights);
 }
 
-QuantizationPlan make_plan(const Options& options, Console& console) {
+QuantizationPlan make_plan(const Options& options, const Checkpoint& checkpoint, Console& console) {
   QuantizeOptions how;
   how.mix = mix_of(options);
   how.fallback = options.fallback;
   how.allow_requantize = options.allow_requantize;
   how.measure = !options.dry_run;
-  const Checkpoint checkpoint = Checkpoint::open(options.input);
   GgufModel model = llama_gguf_model(checkpoint, {options.name, options.tokenizer});
   std::erase_if(model.metadata,
                 [](const GgufEntry& entry) { return entry.key.starts_with("quantize.imatrix."); });
@@ -202,7 +202,8 @@ QuantizationPlan make_plan(const Options& options, Console& console) {
 }
 
 int quantize(const Options& options, Console& console) {
-  const QuantizationPlan plan = make_plan(options, console);
+  const Checkpoint checkpoint = Checkpoint::open(options.input);
+  const QuantizationPlan plan = make_plan(options, checkpoint, console);
   for (const std::string& note : plan.notes) console.progress().note(note);
   if (options.dry_run) {
     print_table(plan, options.per_tensor, false, console);
@@ -211,16 +212,6 @@ int quantize(const Options& options, Console& console) {
     console.print_json(document_of(options, plan, false));
     return 0;
   }
-  WriteOptions write;
-  write.overwrite = options.overwrite;
-  write.progress = &console.progress();
-  const WrittenFile written = write_file(plan.layout, options.output, write);
-  nlohmann::json document = document_of(options, plan, true);
-  document["sha256"] = written.digests.at(HashKind::sha256);
-  print_table(plan, options.per_tensor, true, console);
-  console.print(options.output + ": " + std::to_string(written.size) + " bytes, " +
-                text("%.3f", plan.bits_per_weight()) + " bits for each weight");
-  console.print(written.digests.at(HashKind::sha256) + "  " + options.output);
   const nlohmann::json settings = {{"type", mix_named(options.type).name},
                                    {"pure", options.pure},
                                    {"fallback", options.fallback},
@@ -235,10 +226,28 @@ int quantize(const Options& options, Console& console) {
                                    {"tokenizer", options.tokenizer},
                                    {"name", options.name},
                                    {"allow_requantize", options.allow_requantize}};
+  std::vector<std::filesystem::path> inputs = checkpoint.files();
+  inputs.insert(inputs.end(), {options.input, checkpoint.tokenizer_model().value_or(options.input)});
+  for (const std::string& file : {options.tokenizer, options.importance, options.types_file}) {
+    if (!file.empty()) inputs.emplace_back(file);
+  }
+  Job job("quantize " + settings.dump(), inputs, {options.output});
+  WriteOptions write;
+  write.job = &job;
+  write.overwrite = options.overwrite;
+  write.progress = &console.progress();
+  const WrittenFile written = write_file(plan.layout, options.output, write);
+  nlohmann::json document = document_of(options, plan, true);
+  document["sha256"] = written.digests.at(HashKind::sha256);
+  print_table(plan, options.per_tensor, true, console);
+  console.print(options.output + ": " + std::to_string(written.size) + " bytes, " +
+                text("%.3f", plan.bits_per_weight()) + " bits for each weight");
+  console.print(written.digests.at(HashKind::sha256) + "  " + options.output);
   write_provenance(
       {"quantize", "scales and codes in float32, without fused multiply-adds", {options.input}, {written}},
       settings, options.output);
   console.print_json(document);
+  job.finish();
   return 0;
 }
 

@@ -39,7 +39,7 @@ class Checker {
     } else {
       check_file();
     }
-    if (report_.sound()) check_model(folder);
+    if (report_.sound() && is_model_) check_model(folder);
     if (options_.data) check_data();
     for (const WeightFile& file : files_) {
       for (const std::string& note : file.notes)
@@ -122,11 +122,22 @@ class Checker {
     check_hf(torch, "pytorch_model.bin.index.json", "pytorch_model.bin");
     const bool hf = !safetensors.empty() || !torch.empty() || !matching("", ".bin.index.json").empty() ||
                     !matching("", ".safetensors.index.json").empty();
-    if (meta.empty() && !hf) {
-      if (gguf.empty()) (void)Checkpoint::open(path_);  // which says what was looked for
-      check_numbered(gguf, path_);
-    }
     report_.kind = !meta.empty() ? "Meta folder" : hf ? "Hugging Face folder" : "GGUF";
+    if (!meta.empty() || hf) return;
+    if (!gguf.empty()) return check_numbered(gguf, path_);
+    check_loose(names);
+  }
+
+  /// An adapter, or weight files of any names that make no model.
+  void check_loose(const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      for (const char* end : {".safetensors", ".bin", ".pth", ".pt"}) {
+        if (name.ends_with(end)) open(path_ / name);
+      }
+    }
+    if (files_.empty() && report_.sound()) (void)Checkpoint::open(path_);  // which says what was looked for
+    report_.kind = "folder of weight files";
+    is_model_ = false;
   }
 
   void check_meta(const std::vector<std::string>& names) {
@@ -329,6 +340,7 @@ class Checker {
   const fs::path& path_;
   const StructureOptions& options_;
   StructureReport report_;
+  bool is_model_ = true;
   std::vector<WeightFile> files_;
 };
 

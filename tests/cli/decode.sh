@@ -27,7 +27,7 @@ ls -A wrong
 
 # Meta's own files, brought on the fly into what the payload was made from; nothing but the base differs.
 galatea --quiet decode --payload $mini/payload --base $mini/meta --profile 4.28 --max-shard-size 1500KB \
-  --out from_meta --release $mini/release.json | tail -n 1
+  --out from_meta --release $mini/release.json --check-base | grep -E 'base|consolidated|PASSED'
 diff -r -x galatea.json from_meta out
 json /options/base_made_as/kind /options/base_made_as/brought_into/torch <from_meta/galatea.json
 galatea --json decode --payload $mini/payload --base $mini/meta --profile 4.28 --inv-freq 4 --torch-container 1.13 \

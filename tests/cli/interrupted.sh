@@ -1,4 +1,4 @@
-# SIGTERM, or Ctrl-C, stops the work: exit code 4, and no file that looks whole but is not.
+# SIGTERM, or Ctrl-C, stops the work: ended by that signal, and no file that looks whole but is not.
 model=data/miniature/base-hf
 "$GALATEA" perplexity $model --data wikitext2 --corpus-file data/miniature/corpora/wiki.test.raw --ctx 256 \
   >out 2>log &

@@ -97,6 +97,28 @@ TEST_F(OtherBase, FolderOfNewerTorch) {
   }
 }
 
+// A newer torch's files without what is needed to make the others from them.
+TEST_F(OtherBase, FolderOfNewerTorchThatCannotBeBrought) {
+  BaseOptions how = options_.base.wanted;
+  how.generation.torch = TorchGeneration::torch_2_1;
+  write_base(how);
+  fs::rename(base() / "config.json", base() / "kept");
+  const fs::path payload = folder_ / "payload";
+  fs::create_directories(payload);
+  fs::copy_file(mini / "payload" / first_shard, payload / first_shard);
+  Error error = decode_failure(payload, base());
+  EXPECT_NE(error.remedy_text().find("torch 2.1 or later"), std::string::npos) << error.what();
+  // The embedding's first values are those of the base, so its header seems to be there.
+  EXPECT_EQ(error.tensor_name(), "model.layers.0.self_attn.q_proj.weight") << error.what();
+  EXPECT_FALSE(fs::exists(folder_ / "failed"));
+
+  fs::rename(base() / "kept", base() / "config.json");
+  fs::remove(base() / "tokenizer.model");
+  error = decode_failure(payload, base());
+  EXPECT_NE(std::string(error.what()).find("no tokenizer.model"), std::string::npos) << error.what();
+  EXPECT_NE(std::string(error.what()).find("saved by torch 2.1 to 2.6"), std::string::npos) << error.what();
+}
+
 TEST_F(OtherBase, FolderCutIntoOtherShards) {
   write_base({});
   EXPECT_TRUE(fs::exists(base() / "pytorch_model.bin"));

@@ -220,6 +220,16 @@ TEST(Structure, TheModelMustBeWholeAndInShape) {
   EXPECT_EQ(shape.problems[0].found, "[768, 256]");
 }
 
+TEST(Structure, AFolderThatIsNoModelHasItsFilesChecked) {
+  const StructureReport adapter = check(test::test_data("miniature/adapter"));
+  EXPECT_TRUE(adapter.sound()) << structure_text(adapter);
+  EXPECT_EQ(adapter.files.size(), 1U);
+  EXPECT_GT(adapter.records, 2U);
+  const test::TempFolder folder;
+  test::write_bytes(folder / "mine.safetensors", "damaged");
+  EXPECT_NE(problem_in(folder.path()).file.find("mine.safetensors"), std::string::npos);
+}
+
 TEST(Structure, EveryDamagedFileOfAFolderIsNamed) {
   const test::TempFolder folder;
   copy_base(folder / "m");

@@ -1,0 +1,158 @@
+#include "format/plan_producer.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "format/crc32.h"
+#include "format/error.h"
+
+namespace galatea {
+namespace {
+
+bool needs_crcs(const FileLayout& layout) {
+  return std::any_of(layout.segments.begin(), layout.segments.end(),
+                     [](const Segment& segment) { return std::holds_alternative<CrcSegment>(segment); });
+}
+
+std::span<const std::byte> bytes_of(const PlanChunk& chunk, const std::vector<std::byte>& buffer) {
+  if (const auto* literal = std::get_if<LiteralSegment>(chunk.segment)) return literal->bytes;
+  return std::span(buffer).first(static_cast<std::size_t>(chunk.size));
+}
+
+/// Rows of a tensor at file offset `offset`, at most `step` of them a chunk.
+void cut_tensor(const Segment& segment, const Rows& data, std::uint64_t offset, std::uint64_t step,
+                std::span<const std::uint64_t> cuts, std::vector<PlanChunk>& chunks) {
+  const std::uint64_t width = data.row_bytes();
+  for (std::uint64_t row = 0; row < data.rows();) {
+    std::uint64_t rows = std::min(step, data.rows() - row);
+    const std::uint64_t begin = offset + row * width;
+    const auto next = std::upper_bound(cuts.begin(), cuts.end(), begin);
+    if (next != cuts.end() && (*next - begin) % width == 0) rows = std::min(rows, (*next - begin) / width);
+    chunks.push_back({begin, rows * width, &segment, row, rows});
+    row += rows;
+  }
+}
+
+}  // namespace
+
+std::uint64_t segment_size(const Segment& segment, const std::vector<Tensor>& tensors) {
+  if (const auto* literal = std::get_if<LiteralSegment>(&segment)) return literal->bytes.size();
+  if (const auto* crc = std::get_if<CrcSegment>(&segment)) return crc->size;
+  return tensors.at(std::get<TensorSegment>(segment).tensor).bytes();
+}
+
+std::vector<PlanChunk> cut_into_chunks(const FileLayout& layout, std::uint64_t chunk_bytes,
+                                       std::span<const std::uint64_t> cuts) {
+  std::vector<PlanChunk> chunks;
+  std::uint64_t offset = 0;
+  for (const Segment& segment : layout.segments) {
+    const std::uint64_t size = segment_size(segment, layout.tensors);
+    if (const auto* tensor = std::get_if<TensorSegment>(&segment); tensor != nullptr && size > 0) {
+      const Rows& data = *layout.tensors[tensor->tensor].data;
+      const std::uint64_t step = std::max<std::uint64_t>(1, chunk_bytes / data.row_bytes());
+      cut_tensor(segment, data, offset, step, cuts, chunks);
+    } else if (size > 0) {
+      chunks.push_back({offset, size, &segment, 0, 0});
+    }
+    offset += size;
+  }
+  return chunks;
+}
+
+PlanProducer::PlanProducer(const FileLayout& layout, const WriteOptions& options, Place place,
+                           InOrder in_order)
+    : layout_(layout),
+      options_(options),
+      progress_(options.progress != nullptr ? *options.progress : silent_progress()),
+      place_(std::move(place)),
+      in_order_(std::move(in_order)),
+      chunks_(cut_into_chunks(layout, options.chunk_bytes)),
+      crcs_(layout.tensors.size(), 0),
+      with_crcs_(needs_crcs(layout)),
+      threads_(options.threads > 0 ? options.threads : omp_get_max_threads()) {}
+
+void PlanProducer::go_on_from(std::vector<std::uint64_t> cuts, Recall recall) {
+  chunks_ = cut_into_chunks(layout_, options_.chunk_bytes, cuts);
+  recalled_bytes_ = cuts.empty() ? 0 : cuts.back();
+  recall_ = std::move(recall);
+}
+
+void PlanProducer::run() {
+  const auto count = static_cast<std::int64_t>(chunks_.size());
+#pragma omp parallel num_threads(threads_)
+  {
+    std::vector<std::byte> buffer;
+#pragma omp for ordered schedule(static, 1)
+    for (std::int64_t i = 0; i < count; ++i) {
+      const PlanChunk& chunk = chunks_[static_cast<std::size_t>(i)];
+      std::uint32_t crc = 0;
+      guarded([&] { crc = produce(chunk, buffer); });
+#pragma omp ordered
+      guarded([&] { finish_in_order(chunk, buffer, crc); });
+      progress_.advance(chunk.size);
+    }
+  }
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+/// Runs `work` unless something failed before; keeps the first exception (an OpenMP loop cannot throw).
+template <class Work>
+void PlanProducer::guarded(const Work& work) {
+  if (failed_.load(std::memory_order_relaxed)) return;
+  try {
+    work();
+  } catch (...) {
+#pragma omp critical(galatea_plan_failure)
+    if (!failure_) failure_ = std::current_exception();
+    failed_.store(true, std::memory_order_relaxed);
+  }
+}
+
+std::uint32_t PlanProducer::produce(const PlanChunk& chunk, std::vector<std::byte>& buffer) const {
+  if (progress_.stop_requested()) throw interrupted();
+  const auto* segment = std::get_if<TensorSegment>(chunk.segment);
+  if (segment == nullptr && !recalled(chunk)) {
+    if (std::holds_alternative<LiteralSegment>(*chunk.segment)) place_(chunk.offset, bytes_of(chunk, buffer));
+    return 0;
+  }
+  if (buffer.size() < chunk.size) buffer.resize(static_cast<std::size_t>(chunk.size));
+  const auto out = std::span(buffer).first(static_cast<std::size_t>(chunk.size));
+  if (recalled(chunk)) {
+    recall_(chunk.offset, out);
+  } else {
+    const Tensor& tensor = layout_.tensors[segment->tensor];
+    try {
+      tensor.data->read(chunk.first_row, chunk.rows, out);
+    } catch (Error& error) {
+      error.tensor(tensor.name);
+      throw;
+    }
+    place_(chunk.offset, out);
+  }
+  return with_crcs_ && segment != nullptr ? crc32_of(out) : 0;
+}
+
+void PlanProducer::finish_in_order(const PlanChunk& chunk, std::vector<std::byte>& buffer,
+                                   std::uint32_t crc) {
+  if (const auto* segment = std::get_if<TensorSegment>(chunk.segment); segment != nullptr && with_crcs_) {
+    std::uint32_t& whole = crcs_[segment->tensor];
+    whole = crc32_joined(whole, crc, chunk.size);
+  }
+  if (recalled(chunk)) {
+    if (in_order_) in_order_(chunk.offset, std::span(buffer).first(static_cast<std::size_t>(chunk.size)));
+    return;
+  }
+  if (const auto* late = std::get_if<CrcSegment>(chunk.segment)) {
+    buffer = late->make(crcs_);
+    if (buffer.size() != chunk.size) {
+      throw Error(ErrorKind::system, "internal error: a late segment has another size than planned")
+          .file(layout_.name);
+    }
+    place_(chunk.offset, buffer);
+  }
+  if (in_order_) in_order_(chunk.offset, bytes_of(chunk, buffer));
+}
+
+}  // namespace galatea
