@@ -1,5 +1,6 @@
 #include "converter/convert.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "format/gguf_llama.h"
 #include "format/llama_tensors.h"
 #include "format/safetensors.h"
+#include "format/sentencepiece_model.h"
 #include "format/torch_layout.h"
 
 namespace galatea {
@@ -38,6 +40,59 @@ DType kept_type(const std::vector<Tensor>& tensors) {
   return most;
 }
 
+GgufMetadata changed_metadata(const Checkpoint& source, const LlamaConfig& config,
+                              const ConvertOptions& options) {
+  if (source.gguf() != nullptr) {
+    if (config.vocab_size == source.config().vocab_size && config.layers == source.config().layers)
+      return llama_gguf_model(source, {.name = options.name, .tokenizer = options.tokenizer}).metadata;
+    throw Error(ErrorKind::input, "a GGUF whose tokens or layers change cannot keep its metadata")
+        .file(source.path())
+        .remedy("merge into --to safetensors, then convert that to GGUF");
+  }
+  const auto tokenizer_in = [&](const std::filesystem::path& folder) {
+    return !folder.empty() && std::filesystem::is_regular_file(folder / "tokenizer.model");
+  };
+  std::filesystem::path tokenizer = options.tokenizer;
+  if (tokenizer.empty() && tokenizer_in(options.tokenizer_folder))
+    tokenizer = options.tokenizer_folder / "tokenizer.model";
+  if (tokenizer.empty() && source.tokenizer_model()) tokenizer = *source.tokenizer_model();
+  if (tokenizer.empty()) throw Error(ErrorKind::input, "a GGUF needs tokenizer.model").file(source.path());
+  std::vector<AddedToken> added;
+  if (!options.tokenizer_folder.empty()) added = read_added_tokens(options.tokenizer_folder);
+  if (added.empty()) added = read_added_tokens(source.path());
+  const std::string name = options.name.empty() ? source.path().filename().string() : options.name;
+  return llama_gguf_metadata(config, read_sentencepiece_model(*open_file(tokenizer)), added, name);
+}
+
+/// The parts of a GGUF for a model that no longer is what its source was: other tokens, other layers, a head of its own.
+GgufModel gguf_of_changed(const Checkpoint& source, const HfModel& model, const ConvertOptions& options,
+                          const std::map<std::string, Tensor>& by_name) {
+  GgufModel gguf;
+  gguf.metadata = changed_metadata(source, model.config, options);
+  const auto take = [&](LlamaRole role, std::uint64_t layer) {
+    const auto found = by_name.find(tensor_name({role, layer}, Naming::gguf));
+    if (found != by_name.end()) gguf.tensors.push_back(found->second);
+  };
+  take(LlamaRole::embedding, 0);
+  take(LlamaRole::final_norm, 0);
+  take(LlamaRole::output, 0);
+  for (std::uint64_t layer = 0; layer < model.config.layers; ++layer) {
+    for (const LlamaRole role : {LlamaRole::attn_norm, LlamaRole::q, LlamaRole::k, LlamaRole::v, LlamaRole::o,
+                                 LlamaRole::ffn_norm, LlamaRole::gate, LlamaRole::down, LlamaRole::up})
+      take(role, layer);
+  }
+  return gguf;
+}
+
+/// Are the tensors of the plan those of the model?
+bool same_tensors(const std::vector<Tensor>& planned, const std::map<std::string, Tensor>& by_name) {
+  return planned.size() == by_name.size() &&
+         std::all_of(planned.begin(), planned.end(), [&](const Tensor& tensor) {
+           const auto found = by_name.find(tensor.name);
+           return found != by_name.end() && found->second.shape == tensor.shape;
+         });
+}
+
 Conversion to_gguf(const Checkpoint& source, HfModel model, const ConvertOptions& options) {
   Conversion out;
   out.single_file = true;
@@ -60,6 +115,7 @@ Conversion to_gguf(const Checkpoint& source, HfModel model, const ConvertOptions
         .file(source.path())
         .found(strange);
   }
+  if (!same_tensors(gguf.tensors, by_name)) gguf = gguf_of_changed(source, model, options, by_name);
   const DType type = options.type ? *options.type : kept_type(gguf.tensors);
   for (Tensor& tensor : gguf.tensors) {
     tensor.data = counted_cast(by_name.at(tensor.name).data, gguf_tensor_type(tensor, type), out.losses);
@@ -99,7 +155,8 @@ Conversion convert_model(const Checkpoint& source, HfModel model, const ConvertO
       {.container = options.target == ConvertTarget::bin ? HfContainer::bin : HfContainer::safetensors,
        .type = options.type,
        .max_shard_bytes = options.max_shard_bytes,
-       .name_or_path = options.name_or_path});
+       .name_or_path = options.name_or_path,
+       .tokenizer_folder = options.tokenizer_folder});
   return {std::move(folder.plan), false, std::move(folder.losses), std::move(folder.notes)};
 }
 

@@ -28,6 +28,8 @@ struct ConvertOptions {
   std::string name{};                 ///< general.name of a GGUF; empty: from the source
   std::filesystem::path tokenizer{};  ///< tokenizer.model for a GGUF; empty: the source's
   std::string name_or_path{};         ///< _name_or_path of config.json; empty: as it was
+  std::filesystem::path
+      tokenizer_folder{};  ///< its tokenizer files, where there are any, win over the source's
 };
 
 /// What a conversion will write: a folder, or one file.

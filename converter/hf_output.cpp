@@ -50,20 +50,32 @@ std::optional<fs::path> hf_folder_of(const Checkpoint& source) {
   return folder;
 }
 
-std::string carried_config(const fs::path& file, DType type, const HfOutputOptions& options) {
+/// What the model no longer shares with its source: a merge may untie the head, add tokens or copy layers.
+void bring_in_step(ordered_json& config, const Checkpoint& source, const LlamaConfig& after) {
+  const LlamaConfig& before = source.config();
+  if (after.vocab_size != before.vocab_size) config["vocab_size"] = after.vocab_size;
+  if (after.layers != before.layers) config["num_hidden_layers"] = after.layers;
+  if (!after.tied_embeddings && before.tied_embeddings && source.find("lm_head.weight") == nullptr)
+    config["tie_word_embeddings"] = false;
+}
+
+std::string carried_config(const fs::path& file, const Checkpoint& source, const LlamaConfig& model,
+                           DType type, const HfOutputOptions& options) {
   ordered_json config = parse_ordered_json_file(file, {.keep_big_integers = true});
   if (!config.is_object()) throw Error(ErrorKind::input, "the configuration is no JSON object").file(file);
   const char* const key =
       config.contains("dtype") && !config.contains("torch_dtype") ? "dtype" : "torch_dtype";
   config[key] = torch_dtype_name(type);
+  bring_in_step(config, source, model);
   if (!options.name_or_path.empty()) config["_name_or_path"] = options.name_or_path;
   return python_json(config, {.indent = 2, .sort_keys = true, .ensure_ascii = true}) + "\n";
 }
 
-void carry_side_files(const Checkpoint& source, DType type, const HfOutputOptions& options, HfOutput& out) {
+void carry_side_files(const Checkpoint& source, const LlamaConfig& config, DType type,
+                      const HfOutputOptions& options, HfOutput& out) {
   const fs::path folder = hf_folder_of(source).value();
   out.plan.files.push_back(
-      literal_layout("config.json", carried_config(folder / "config.json", type, options)));
+      literal_layout("config.json", carried_config(folder / "config.json", source, config, type, options)));
   for (const char* name : carried) {
     if (fs::is_regular_file(folder / name))
       out.plan.files.push_back(copy_layout(name, open_file(folder / name)));
@@ -100,6 +112,14 @@ void make_side_files(const Checkpoint& source, const LlamaConfig& config, DType 
   }
 }
 
+void carry_tokenizer(const fs::path& folder, Plan& plan) {
+  for (const char* const name : carried) {
+    if (name == std::string_view("generation_config.json") || !fs::is_regular_file(folder / name)) continue;
+    std::erase_if(plan.files, [&](const FileLayout& file) { return file.name == name; });
+    plan.files.push_back(copy_layout(name, open_file(folder / name)));
+  }
+}
+
 }  // namespace
 
 HfOutput hf_output(const Checkpoint& source, HfModel model, const HfOutputOptions& options) {
@@ -112,10 +132,11 @@ HfOutput hf_output(const Checkpoint& source, HfModel model, const HfOutputOption
   const DType type = main_type(model.tensors);
   out.plan.files = hf_weight_files(std::move(model.tensors), options.container, options.max_shard_bytes);
   if (hf_folder_of(source)) {
-    carry_side_files(source, type, options, out);
+    carry_side_files(source, model.config, type, options, out);
   } else {
     make_side_files(source, model.config, type, out);
   }
+  if (!options.tokenizer_folder.empty()) carry_tokenizer(options.tokenizer_folder, out.plan);
   return out;
 }
 

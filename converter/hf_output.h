@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,7 +21,8 @@ struct HfOutputOptions {
   /// quantized ones become F16.
   std::optional<DType> type{};
   std::uint64_t max_shard_bytes = default_shard_bytes;
-  std::string name_or_path{};  ///< put into config.json as _name_or_path unless empty
+  std::string name_or_path{};                ///< put into config.json as _name_or_path unless empty
+  std::filesystem::path tokenizer_folder{};  ///< its tokenizer files win, file by file; empty: none
 };
 
 struct HfOutput {

@@ -1,9 +1,14 @@
 #include "converter/lora_rows.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <string>
 #include <utility>
 
+#include "converter/lora_length.h"
 #include "converter/lora_product.h"
 #include "format/error.h"
 
@@ -32,43 +37,238 @@ std::vector<float> rows_f32(const Rows& matrix, std::uint64_t first, std::uint64
   return out;
 }
 
-class LoraRows final : public Rows {
+std::vector<double> rows_f64(const Rows& matrix, std::uint64_t first, std::uint64_t count) {
+  const auto elements = static_cast<std::size_t>(count * matrix.cols());
+  std::vector<double> out(elements);
+  if (matrix.type() == DType::f64) {
+    matrix.read(first, count, std::as_writable_bytes(std::span(out)));
+    return out;
+  }
+  const std::vector<float> values = rows_f32(matrix, first, count);
+  std::copy(values.begin(), values.end(), out.begin());
+  return out;
+}
+
+void round_to(DType type, std::span<float> values) {
+  if (type == DType::f32) return;
+  const TypeInfo& info = type_info(type);
+  std::vector<std::byte> stored(values.size() * info.block_bytes);
+  info.encode(values.data(), stored.data(), values.size());
+  info.decode(stored.data(), values.data(), values.size());
+}
+
+class LoraRows : public Rows {
  public:
-  LoraRows(RowsPtr base, LoraUpdate update)
-      : Rows(DType::f32, base->rows(), base->cols()), base_(std::move(base)), update_(std::move(update)) {}
+  LoraRows(RowsPtr base, LoraUpdate update, const LoraRounding& rounding)
+      : Rows(rounding.arithmetic == LoraArithmetic::exact ? DType::f64 : rounding.type, base->rows(),
+             base->cols()),
+        base_(std::move(base)),
+        update_(std::move(update)),
+        rounding_(rounding) {}
+
+ protected:
+  struct Factors {
+    std::vector<float> left, right;
+  };
+  Factors factors(std::uint64_t first, std::uint64_t count) const {
+    const Rows& down = *update_.down;
+    const Rows& up = *update_.up;
+    if (update_.transposed) return {columns_f32(down, first, count), columns_f32(up, 0, up.cols())};
+    return {rows_f32(up, first, count), rows_f32(down, 0, down.rows())};
+  }
+  /// Adds up the squares of every column of `sum`, once: lengths of an embedding's dimensions.
+  template <class Value, class Sum>
+  std::vector<Value> column_lengths(const Sum& sum) const {
+    std::vector<Value> squares(static_cast<std::size_t>(cols()), Value{0});
+    const std::uint64_t step = std::max<std::uint64_t>(1, (1U << 20U) / std::max<std::uint64_t>(cols(), 1));
+    for (std::uint64_t row = 0; row < rows(); row += step) {
+      const std::vector<Value> values = sum(row, std::min(step, rows() - row));
+      add_squares(std::span<const Value>(values), std::span(squares));
+    }
+    for (Value& square : squares) square = std::sqrt(square);
+    return squares;
+  }
+
+  RowsPtr base_;
+  LoraUpdate update_;
+  LoraRounding rounding_;
+};
+
+/// PEFT's arithmetic.
+class PeftRows final : public LoraRows {
+ public:
+  using LoraRows::LoraRows;
 
   void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
     std::vector<float> values(static_cast<std::size_t>(count * cols()));
-    read_f32(first, count, values);
-    std::memcpy(out.data(), values.data(), out.size());
+    merged(first, count, values);
+    type_info(type()).encode(values.data(), out.data(), values.size());
   }
 
   void read_f32(std::uint64_t first, std::uint64_t count, std::span<float> out) const override {
+    merged(first, count, out);
+    round_to(type(), out);
+  }
+
+ private:
+  void merged(std::uint64_t first, std::uint64_t count, std::span<float> out) const {
     if (count == 0) return;
-    const Rows& down = *update_.down;
-    const Rows& up = *update_.up;
-    const std::vector<float> left =
-        update_.transposed ? columns_f32(down, first, count) : rows_f32(up, first, count);
-    const std::vector<float> right =
-        update_.transposed ? columns_f32(up, 0, up.cols()) : rows_f32(down, 0, down.rows());
+    const bool dora = update_.magnitude.has_value();
+    const bool rounds = !dora && (update_.transposed || update_.parameter ||
+                                  rounding_.arithmetic == LoraArithmetic::peft_safe);
+    add(first, count, rounds, out);
+    if (!dora) return;
+    const std::vector<float>& wanted = *update_.magnitude;
+    if (update_.transposed) {
+      std::call_once(once_, [&] {
+        lengths_ = column_lengths<float>([&](std::uint64_t row, std::uint64_t rows) {
+          std::vector<float> values(static_cast<std::size_t>(rows * cols()));
+          add(row, rows, false, values);
+          return values;
+        });
+      });
+      for (std::uint64_t r = 0; r < count; ++r) {
+        for (std::uint64_t c = 0; c < cols(); ++c) out[r * cols() + c] *= wanted[c] / lengths_[c];
+      }
+      return;
+    }
+    for (std::uint64_t r = 0; r < count; ++r) {
+      const std::span<float> row =
+          out.subspan(static_cast<std::size_t>(r * cols()), static_cast<std::size_t>(cols()));
+      const float factor = wanted[first + r] / torch_length(row);
+      for (float& value : row) value *= factor;
+    }
+  }
+
+  /// W + delta in float32, not yet rounded to T.
+  void add(std::uint64_t first, std::uint64_t count, bool rounds, std::span<float> out) const {
+    const Factors f = factors(first, count);
     std::vector<float> delta(out.size());
-    lora_product(left, right, delta, down.rows());
+    lora_product(f.left, f.right, delta, update_.down->rows());
     base_->read_f32(first, count, out);
+    round_to(rounding_.type, out);
     const auto scaling = static_cast<float>(update_.scaling);
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      const float change = delta[i] * scaling;
-      out[i] = out[i] + change;
+    for (float& value : delta) value *= scaling;
+    if (rounds) round_to(rounding_.type, delta);
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] += delta[i];
+  }
+
+  mutable std::once_flag once_;
+  mutable std::vector<float> lengths_;
+};
+
+/// Everything in float64; the values that float32 or a half hold are exact there.
+class ExactRows final : public LoraRows {
+ public:
+  using LoraRows::LoraRows;
+
+  void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
+    std::vector<double> values = add(first, count);
+    if (update_.magnitude) scale(first, values);
+    std::memcpy(out.data(), values.data(), out.size());
+  }
+
+ private:
+  void scale(std::uint64_t first, std::vector<double>& values) const {
+    const std::vector<float>& wanted = *update_.magnitude;
+    if (update_.transposed) {
+      std::call_once(once_, [&] {
+        lengths_ =
+            column_lengths<double>([&](std::uint64_t row, std::uint64_t rows) { return add(row, rows); });
+      });
+    }
+    for (std::uint64_t r = 0; r < values.size() / cols(); ++r) {
+      double* const row = values.data() + r * cols();
+      double length = 0;
+      if (!update_.transposed) {
+        for (std::uint64_t c = 0; c < cols(); ++c) length += row[c] * row[c];
+        length = std::sqrt(length);
+      }
+      for (std::uint64_t c = 0; c < cols(); ++c)
+        row[c] *= update_.transposed ? double{wanted[c]} / lengths_[c] : double{wanted[first + r]} / length;
+    }
+  }
+
+  std::vector<double> add(std::uint64_t first, std::uint64_t count) const {
+    const Factors f = factors(first, count);
+    const std::uint64_t rank = update_.down->rows();
+    std::vector<double> out = rows_f64(*base_, first, count);
+    std::vector<double> delta(static_cast<std::size_t>(cols()));
+    for (std::uint64_t r = 0; r < count; ++r) {
+      std::fill(delta.begin(), delta.end(), 0.0);
+      for (std::uint64_t k = 0; k < rank; ++k) {
+        const double left = f.left[r * rank + k];
+        const float* const right = f.right.data() + k * cols();
+        for (std::uint64_t c = 0; c < cols(); ++c) delta[c] += left * double{right[c]};
+      }
+      for (std::uint64_t c = 0; c < cols(); ++c) out[r * cols() + c] += delta[c] * update_.scaling;
+    }
+    return out;
+  }
+
+  mutable std::once_flag once_;
+  mutable std::vector<double> lengths_;
+};
+
+class ReplacedRows final : public Rows {
+ public:
+  ReplacedRows(RowsPtr base, RowsPtr rows, const std::vector<std::uint64_t>& ids)
+      : Rows(base->type(), base->rows(), base->cols()), base_(std::move(base)), rows_(std::move(rows)) {
+    for (std::uint64_t i = 0; i < ids.size(); ++i) places_.emplace(ids[i], i);
+  }
+  void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
+    base_->read(first, count, out);
+    for (auto it = places_.lower_bound(first); it != places_.end() && it->first < first + count; ++it) {
+      rows_->read(it->second, 1,
+                  out.subspan(static_cast<std::size_t>((it->first - first) * row_bytes()),
+                              static_cast<std::size_t>(row_bytes())));
     }
   }
 
  private:
-  RowsPtr base_;
-  LoraUpdate update_;
+  RowsPtr base_, rows_;
+  std::map<std::uint64_t, std::uint64_t> places_;
+};
+
+class RepeatedCols final : public Rows {
+ public:
+  RepeatedCols(RowsPtr rows, std::uint64_t group)
+      : Rows(DType::f32, rows->rows(), rows->cols() * group), rows_(std::move(rows)), group_(group) {}
+  void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
+    const std::vector<float> narrow = rows_f32(*rows_, first, count);
+    std::vector<float> wide;
+    wide.reserve(static_cast<std::size_t>(count * cols()));
+    for (const float value : narrow) wide.insert(wide.end(), static_cast<std::size_t>(group_), value);
+    std::memcpy(out.data(), wide.data(), out.size());
+  }
+
+ private:
+  RowsPtr rows_;
+  std::uint64_t group_;
 };
 
 }  // namespace
 
-RowsPtr lora_rows(RowsPtr base, LoraUpdate update) {
+LoraArithmetic parse_lora_arithmetic(std::string_view text) {
+  for (const LoraArithmetic one : {LoraArithmetic::peft, LoraArithmetic::peft_safe, LoraArithmetic::exact}) {
+    if (to_string(one) == text) return one;
+  }
+  throw Error(ErrorKind::usage, "no such arithmetic").expected("peft, peft-safe or exact").found(text);
+}
+
+std::string_view to_string(LoraArithmetic arithmetic) {
+  switch (arithmetic) {
+    case LoraArithmetic::peft:
+      return "peft";
+    case LoraArithmetic::peft_safe:
+      return "peft-safe";
+    case LoraArithmetic::exact:
+      return "exact";
+  }
+  return "?";
+}
+
+RowsPtr lora_rows(RowsPtr base, LoraUpdate update, const LoraRounding& rounding) {
   const std::uint64_t in = update.transposed ? base->rows() : base->cols();
   const std::uint64_t out = update.transposed ? base->cols() : base->rows();
   const Rows& down = *update.down;
@@ -78,7 +278,34 @@ RowsPtr lora_rows(RowsPtr base, LoraUpdate update) {
         .expected("A: rank x " + std::to_string(in) + ", B: " + std::to_string(out) + " x rank")
         .found("A: " + shape_text(down) + ", B: " + shape_text(up));
   }
-  return std::make_shared<LoraRows>(std::move(base), std::move(update));
+  if (update.magnitude && update.magnitude->size() != out) {
+    throw Error(ErrorKind::input, "the adapter's magnitudes do not fit the weight they change")
+        .expected(std::to_string(out) + " values")
+        .found(std::to_string(update.magnitude->size()));
+  }
+  if (rounding.arithmetic == LoraArithmetic::exact)
+    return std::make_shared<ExactRows>(std::move(base), std::move(update), rounding);
+  return std::make_shared<PeftRows>(std::move(base), std::move(update), rounding);
+}
+
+RowsPtr replaced_rows(RowsPtr base, RowsPtr rows, const std::vector<std::uint64_t>& ids) {
+  std::vector<std::uint64_t> sorted = ids;
+  std::sort(sorted.begin(), sorted.end());
+  const bool twice = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
+  if (twice || ids.size() != rows->rows() || rows->cols() != base->cols() ||
+      (!sorted.empty() && sorted.back() >= base->rows())) {
+    throw Error(ErrorKind::input, "the adapter's rows for single tokens do not fit the embedding")
+        .expected(std::to_string(ids.size()) + " x " + std::to_string(base->cols()) +
+                  ", different ids below " + std::to_string(base->rows()))
+        .found(shape_text(*rows) + (sorted.empty() ? "" : ", ids up to " + std::to_string(sorted.back())) +
+               (twice ? ", one of them twice" : ""));
+  }
+  RowsPtr cast = cast_rows(std::move(rows), base->type());
+  return std::make_shared<ReplacedRows>(std::move(base), std::move(cast), ids);
+}
+
+RowsPtr repeated_cols(RowsPtr rows, std::uint64_t group) {
+  return std::make_shared<RepeatedCols>(std::move(rows), group);
 }
 
 }  // namespace galatea

@@ -112,6 +112,8 @@ void bind_reconstruct(CLI::App& app, Action& chosen) {
   command->add_option("--tolerance", options->tolerance, "Relative, of the 16-bit scores (default 0.001)");
   command->add_option("--profile", options->profile, "Generation of the converted base, see galatea base");
   command->add_option("--max-shard-size", options->max_shard_size, "Of the converted base (default 10GB)");
+  command->add_flag("--keep-base", options->keep_base,
+                    "Write the base converted from Meta's files, too, and check it");
   command->footer(
       "Stopped at any moment, the same command goes on where it was. Fails (1) when a\n"
       "digest or a 16-bit score is not the published one.\n\n"

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "converter/base.h"
 #include "converter/journal.h"
 #include "format/console.h"
 #include "format/job.h"
@@ -22,6 +23,7 @@ struct Options {
   std::vector<std::string> types;
   std::uint64_t context = 0;  ///< 0: what the release's scores were computed with
   double tolerance = 1e-3;    ///< relative, of the 16-bit scores
+  bool keep_base = false;     ///< write the converted base too
 };
 
 /// One row of the closing table.
@@ -37,7 +39,8 @@ class Road {
  public:
   Road(const Options& options, Console& console);
 
-  /// A Hugging Face folder of the base: the one given, or one made of Meta's files.
+  /// The base to go on with: the one given, or a Hugging Face folder made of Meta's files where one is to be kept
+  /// or an adapter to be merged into it. Else decode() brings Meta's files into that form while it reads them.
   std::filesystem::path base();
   /// The released weights, each file's digest compared.
   std::filesystem::path decode(const std::filesystem::path& base);
@@ -56,6 +59,8 @@ class Road {
   nlohmann::json& document() { return document_; }
 
  private:
+  /// As --profile and --max-shard-size ask for.
+  BaseOptions base_options() const;
   /// The recorded result of a step that was done before on the same inputs, else the result of doing it now.
   nlohmann::json step(const std::string& name, const nlohmann::json& settings,
                       const std::vector<std::filesystem::path>& inputs,

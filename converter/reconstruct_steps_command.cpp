@@ -99,6 +99,7 @@ json Road::step(const std::string& name, const json& settings, const std::vector
 
 fs::path Road::base() {
   if (Checkpoint::open(options_.base).kind() != CheckpointKind::meta) return options_.base;
+  if (!options_.keep_base && options_.adapter.empty()) return options_.base;
   fs::path folder = fs::path(options_.out) / "base";
   const json settings = {{"profile", options_.profile},
                          {"max_shard_size", options_.max_shard_size},
@@ -106,16 +107,12 @@ fs::path Road::base() {
   const json result =
       step("base from Meta's files", settings, with_release({options_.base}), {folder}, [&](Job& job) {
         const Checkpoint meta = Checkpoint::open(options_.base);
-        BaseOptions how;
-        if (!options_.profile.empty()) how.generation = find_hf_generation(options_.profile);
-        if (!options_.max_shard_size.empty())
-          how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
         WriteOptions write;
         write.job = &job;
         write.overwrite = true;
         if (has_part(release_, "base")) write.digests = digests_for(release_part(release_, "base"));
         write.progress = &console_.progress();
-        const std::vector<WrittenFile> written = write_plan(base_plan(meta, how), folder, write);
+        const std::vector<WrittenFile> written = write_plan(base_plan(meta, base_options()), folder, write);
         write_provenance({"base", "", {options_.base}, written}, settings, folder);
         if (!has_part(release_, "base")) return json();
         const CheckReport report = check_written(folder, written, release_part(release_, "base"));
@@ -133,17 +130,28 @@ fs::path Road::base() {
   return folder;
 }
 
+BaseOptions Road::base_options() const {
+  BaseOptions how;
+  if (!options_.profile.empty()) how.generation = find_hf_generation(options_.profile);
+  if (!options_.max_shard_size.empty()) how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
+  return how;
+}
+
 fs::path Road::decode(const fs::path& base) {
   fs::path folder = fs::path(options_.out) / "model";
-  const json settings = {{"release", options_.release}};
+  const json settings = {{"profile", options_.profile},
+                         {"max_shard_size", options_.max_shard_size},
+                         {"release", options_.release}};
   const json result =
       step("decode the payload", settings, with_release({options_.payload, base}), {folder}, [&](Job& job) {
         DecodeOptions how;
+        how.base.wanted = base_options();
         how.expected = release_part(release_, "files");
         if (has_part(release_, "base")) how.expected_base = release_part(release_, "base");
         how.progress = &console_.progress();
         const XorPlan plan = plan_decode(options_.payload, base, how);
         for (const std::string& note : plan.notes) console_.progress().note(note);
+        if (plan.base && plan.base->brought()) console_.progress().note(plan.base->summary());
         WriteOptions write;
         write.job = &job;
         write.overwrite = true;
@@ -180,7 +188,10 @@ bool Road::merge(const fs::path& base) {
         how.type = model.tensors.front().type();
         if (!options_.max_shard_size.empty())
           how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
-        merge_adapter(model, read_lora_adapter(options_.adapter), 1.0);
+        const MergeOptions merging{.type = how.type.value()};
+        const MergeResult merged =
+            merge_adapters(model, {{read_lora_adapter(options_.adapter), 1.0}}, merging);
+        for (const std::string& note : merged.notes) console_.progress().note(note);
         HfOutput output = hf_output(checkpoint, std::move(model), how);
         for (const std::string& note : output.notes) console_.progress().note(note);
         // The side files of a merge are the base's; only the weights are the release's.
@@ -194,15 +205,15 @@ bool Road::merge(const fs::path& base) {
         write.digests = digests_for(weights);
         write.progress = &console_.progress();
         std::vector<WrittenFile> written = write_plan(output.plan, folder, write);
-        write_provenance({"merge-lora", std::string(merge_arithmetic()), {base, options_.adapter}, written},
-                         settings, folder);
+        write_provenance({"merge-lora", describe_arithmetic({}), {base, options_.adapter}, written}, settings,
+                         folder);
         std::erase_if(written, [](const WrittenFile& file) { return !file.name.ends_with(".bin"); });
         const CheckReport report = check_written(folder, written, weights);
         return json{
             {"passed", report.passed()}, {"text", report_text(report)}, {"check", report_json(report)}};
       });
   document_["merged"] = result.at("check");
-  console_.progress().note("arithmetic: " + std::string(merge_arithmetic()));
+  console_.progress().note("arithmetic: " + describe_arithmetic({}));
   console_.print("The adapter merged into the base, against the same digests");
   console_.print(result.at("text").get<std::string>());
   return result.at("passed").get<bool>();

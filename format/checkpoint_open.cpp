@@ -39,8 +39,9 @@ Magic recognise(const ByteSource& source) {
   for (const std::string_view magic : {"lmgg", "fmgg", "tjgg", "algg"}) {
     if (starts(magic)) return Magic::old_ggml;
   }
-  if (length > 2 && head[0] == 0x80 && head[1] <= 5) return Magic::old_pickle;
+  // Before the pickles: the length of a header may start with their first two bytes.
   if (length > 8 && head[8] == '{' && head[5] == 0 && head[6] == 0 && head[7] == 0) return Magic::safetensors;
+  if (length > 2 && head[0] == 0x80 && head[1] <= 5) return Magic::old_pickle;
   return Magic::none;
 }
 

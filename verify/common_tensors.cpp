@@ -43,8 +43,29 @@ bool half_split(Tensor& tensor, LlamaTensorId id, const Checkpoint& checkpoint) 
 
 }  // namespace
 
+void refuse_repetition(std::span<const Tensor> tensors, std::uint64_t file_bytes,
+                       const std::filesystem::path& path) {
+  constexpr std::uint64_t most_times = 16, always_allowed = std::uint64_t{1} << 30U;
+  const std::uint64_t most =
+      std::max(always_allowed, file_bytes > UINT64_MAX / most_times ? UINT64_MAX : file_bytes * most_times);
+  std::uint64_t bytes = 0;
+  for (const Tensor& tensor : tensors) {
+    if (tensor.bytes() > most - bytes) {
+      throw Error(ErrorKind::input, "the tensors are many times larger than the file: views repeat its data")
+          .file(path)
+          .tensor(tensor.name)
+          .expected("at most " + std::to_string(most) + " bytes of tensors")
+          .remedy("save the tensors as they are: tensor.contiguous()");
+    }
+    bytes += tensor.bytes();
+  }
+}
+
 CommonTensors common_tensors(const Checkpoint& checkpoint) {
   CommonTensors out;
+  std::uint64_t file_bytes = 0;
+  for (const std::filesystem::path& file : checkpoint.files()) file_bytes += std::filesystem::file_size(file);
+  refuse_repetition(checkpoint.tensors(), file_bytes, checkpoint.path());
   std::vector<std::pair<Place, Tensor>> placed;
   std::set<std::string> taken;
   for (const Tensor& tensor : checkpoint.tensors()) taken.insert(tensor.name);

@@ -10,6 +10,9 @@
 // known: without a configuration (a lone .pth, another architecture) they keep their own names.
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,8 +27,14 @@ struct CommonTensors {
   std::vector<std::string> notes;  ///< what could not be brought into the common form
 };
 
-/// Reads no weights. The checkpoint may go, what is returned keeps its files open.
+/// Reads no weights; throws Error(input) by refuse_repetition. The checkpoint may go, what is returned keeps its files open.
 CommonTensors common_tensors(const Checkpoint& checkpoint);
+
+/// Views of a torch file may lie over each other, or repeat one value (stride 0), and so make days of work out
+/// of a small file. Throws Error(input) when `tensors` have more than 16 times the bytes of the files that hold
+/// them, and 1 GiB; `path` is for the message.
+void refuse_repetition(std::span<const Tensor> tensors, std::uint64_t file_bytes,
+                       const std::filesystem::path& path);
 
 /// True for buffers that follow from the configuration and that only some containers store:
 /// "...rotary_emb.inv_freq" of Hugging Face, "rope.freqs" of Meta. A checkpoint without them is whole.

@@ -27,6 +27,12 @@ std::string hex(std::uint32_t value) {
   return text;
 }
 
+/// A configuration that may be right, of a model that galatea does not compute: the weights can be sound.
+bool is_foreign_model(const Error& error) {
+  return error.problem().starts_with("the configuration's \"") ||
+         error.problem().find("which galatea does not know") != std::string::npos;
+}
+
 class Checker {
  public:
   Checker(const fs::path& path, const StructureOptions& options) : path_(path), options_(options) {}
@@ -39,7 +45,7 @@ class Checker {
     } else {
       check_file();
     }
-    if (report_.sound()) check_model(folder);
+    if (report_.sound() && is_model_) check_model(folder);
     if (options_.data) check_data();
     for (const WeightFile& file : files_) {
       for (const std::string& note : file.notes)
@@ -122,11 +128,22 @@ class Checker {
     check_hf(torch, "pytorch_model.bin.index.json", "pytorch_model.bin");
     const bool hf = !safetensors.empty() || !torch.empty() || !matching("", ".bin.index.json").empty() ||
                     !matching("", ".safetensors.index.json").empty();
-    if (meta.empty() && !hf) {
-      if (gguf.empty()) (void)Checkpoint::open(path_);  // which says what was looked for
-      check_numbered(gguf, path_);
-    }
     report_.kind = !meta.empty() ? "Meta folder" : hf ? "Hugging Face folder" : "GGUF";
+    if (!meta.empty() || hf) return;
+    if (!gguf.empty()) return check_numbered(gguf, path_);
+    check_loose(names);
+  }
+
+  /// An adapter, or weight files of any names that make no model.
+  void check_loose(const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      for (const char* end : {".safetensors", ".bin", ".pth", ".pt"}) {
+        if (name.ends_with(end)) open(path_ / name);
+      }
+    }
+    if (files_.empty() && report_.sound()) (void)Checkpoint::open(path_);  // which says what was looked for
+    report_.kind = "folder of weight files";
+    is_model_ = false;
   }
 
   void check_meta(const std::vector<std::string>& names) {
@@ -256,7 +273,13 @@ class Checker {
       }
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::system) throw;
-      add(error);
+      if (is_foreign_model(error)) {
+        const StructureProblem why = problem_of(error);
+        report_.notes.push_back("not checked as a model: " + why.problem +
+                                (why.found.empty() ? "" : ", found " + why.found));
+      } else {
+        add(error);
+      }
     }
   }
 
@@ -329,6 +352,7 @@ class Checker {
   const fs::path& path_;
   const StructureOptions& options_;
   StructureReport report_;
+  bool is_model_ = true;
   std::vector<WeightFile> files_;
 };
 

@@ -14,6 +14,7 @@
 #include "format/safetensors.h"
 #include "format/strided_view.h"
 #include "format/torch_file.h"
+#include "verify/common_tensors.h"
 
 namespace galatea {
 namespace {
@@ -156,6 +157,7 @@ std::optional<WeightFile> open_weight_file(const fs::path& path) {
   } else {
     return std::nullopt;
   }
+  refuse_repetition(file.tensors, file.source->size(), path);
   return file;
 }
 

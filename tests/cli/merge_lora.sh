@@ -9,13 +9,22 @@ ls -A
 # What the adapter holds and the base does not, or nobody understands, is an error that lists it.
 try galatea merge-lora data/miniature/base-hf data/miniature/base-hf --out other
 try galatea merge-lora data/miniature/base-hf data/miniature/adapter:nan --out other
-mkdir dora
-cp data/miniature/adapter/adapter_model.bin dora
-sed 's/"r": 8/"r": 8, "use_dora": true/' data/miniature/adapter/adapter_config.json >dora/adapter_config.json
-try galatea merge-lora data/miniature/base-hf dora --out other
+mkdir strange
+cp data/miniature/adapter/adapter_model.bin strange
+sed 's/"r": 8/"r": 8, "use_something": true/' data/miniature/adapter/adapter_config.json >strange/adapter_config.json
+try galatea merge-lora data/miniature/base-hf strange --out other
+galatea --quiet merge-lora data/miniature/base-hf strange --out allowed --allow-unused --report --max-shard-size 1500KB |
+  grep -v '^[0-9a-f]'
+cmp allowed/pytorch_model-00001-of-00003.bin merged/pytorch_model-00001-of-00003.bin
+for kind in peft-safe exact; do
+  galatea --quiet --json merge-lora data/miniature/base-hf data/miniature/adapter --out $kind --arithmetic $kind --load-as F16 |
+    json /arithmetic /tensors/0/underflowed
+done
+try galatea merge-lora data/miniature/base-hf data/miniature/adapter --out other --arithmetic round
 mkdir cut
 cp data/miniature/adapter/adapter_config.json cut
 head -c 200000 data/miniature/adapter/adapter_model.bin >cut/adapter_model.bin
 try galatea merge-lora data/miniature/base-hf cut --out other
-mkdir empty
+sed 's/"r": 8/"r": 8, "use_dora": true/' data/miniature/adapter/adapter_config.json >strange/adapter_config.json
+try galatea merge-lora data/miniature/base-hf strange --out other
 ls -A

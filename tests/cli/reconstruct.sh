@@ -30,6 +30,14 @@ head -n 40 $mini/corpora/wiki.test.raw >corpora/wiki.test.raw
 try road --out out --corpora corpora | grep -cE 'wikitext2 +published 19.929306 .* FAILED|-> exit 1'
 road --out out --corpora corpora --json | json /passed /types/1/type || true
 
+# Without an adapter Meta's files are brought into the right form on the fly, and no converted base is left.
+try galatea --quiet reconstruct --base $mini/meta --payload $mini/payload --profile 4.28 --max-shard-size 1500KB \
+  --release $mini/release.json --out direct >/dev/null
+(cd direct/model && sha256sum --quiet -c ../../$mini/SHA256SUMS) && ls direct
+try galatea --quiet reconstruct --base $mini/meta --payload $mini/payload --profile 4.28 --max-shard-size 1500KB \
+  --release $mini/release.json --out direct --keep-base >/dev/null
+ls direct
+
 # Wrong profile, wrong usage, corpora that are none.
 try galatea --quiet reconstruct --base $mini/meta --payload $mini/payload --profile pygmalion-2byte \
   --max-shard-size 1500KB --release $mini/release.json --out other >/dev/null

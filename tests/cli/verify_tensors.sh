@@ -29,6 +29,7 @@ try galatea --quiet verify abc --digest 900150983CD24FB0D6963F7D28E17F72
 try galatea --quiet verify abc --digest sha1:a9993e364706816aba3e25717850c26c9cd0d89d
 try galatea --quiet verify abc --digest "$(sha512sum abc | cut -d ' ' -f 1)"
 try galatea --quiet verify abc --digest "$(sha256sum $mini/meta/params.json | cut -d ' ' -f 1)"
+galatea --quiet verify abc --digest 900150983cd24fb0d6963f7d28e17f72 --json | json /passed /files/0/md5 /hashing/limit
 try galatea verify abc --digest abcdef
 try galatea verify $mini/meta --digest 900150983CD24FB0D6963F7D28E17F72
 try galatea verify abc --tensors --release llama-7b

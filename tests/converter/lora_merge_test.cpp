@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -17,7 +18,13 @@ namespace galatea {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = nlohmann::ordered_json;
+
+/// What a merge of one adapter into `model` changed.
+std::vector<MergedTensor> merge(HfModel& model, const LoraAdapter& adapter, double scale,
+                                const MergeOptions& options = {.type = DType::f32}) {
+  return merge_adapters(model, {{adapter, scale}}, options).tensors;
+}
 
 fs::path miniature(const char* name) { return test::test_data("miniature") / name; }
 
@@ -26,7 +33,7 @@ TEST(LoraMerge, miniature_has_the_published_digests) {
   const Checkpoint base = Checkpoint::open(miniature("base-hf"));
   HfModel model = hf_model(base);
   const LoraAdapter adapter = read_lora_adapter(miniature("adapter"));
-  EXPECT_EQ(merge_adapter(model, adapter, 1).size(), 15U);
+  EXPECT_EQ(merge(model, adapter, 1, {.type = DType::f16}).size(), 15U);
   ConvertOptions options{.target = ConvertTarget::bin, .type = DType::f16, .max_shard_bytes = 1'500'000};
   options.name_or_path = "base-hf";
   const test::TempFolder out;
@@ -50,11 +57,11 @@ TEST(LoraMerge, other_bases_give_the_same_weights) {
   write_file(convert(hf, {.target = ConvertTarget::gguf}).plan.files.front(), folder / "base.gguf", {});
   const LoraAdapter adapter = read_lora_adapter(miniature("adapter"));
   HfModel expected = hf_model(hf);
-  merge_adapter(expected, adapter, 0.5);
+  merge(expected, adapter, 0.5);
   for (const fs::path& path : {folder / "base.gguf", miniature("meta")}) {
     const Checkpoint base = Checkpoint::open(path);
     HfModel model = hf_model(base);
-    merge_adapter(model, adapter, 0.5);
+    merge(model, adapter, 0.5);
     for (const Tensor& tensor : model.tensors) {
       EXPECT_EQ(read_all_f32(tensor), read_all_f32(*find_tensor(expected, tensor.name))) << tensor.name;
     }
@@ -101,7 +108,7 @@ class ChangedAdapter : public ::testing::Test {
   std::string merging_error() {
     save();
     HfModel model = hf_model(Checkpoint::open(miniature("base-hf")));
-    return error_of([&] { merge_adapter(model, read_lora_adapter(folder.path()), 1); });
+    return error_of([&] { merge(model, read_lora_adapter(folder.path()), 1); });
   }
 
   test::TempFolder folder;
@@ -119,47 +126,106 @@ TEST_F(ChangedAdapter, as_safetensors_with_the_adapters_name_is_read_alike) {
   ASSERT_EQ(adapter.targets.size(), 15U);
   EXPECT_EQ(adapter.targets[0].module, "model.embed_tokens");
   EXPECT_TRUE(adapter.targets[0].embedding);
-  EXPECT_EQ(adapter.config.scaling, 2.0);
+  EXPECT_EQ(adapter.targets[0].scaling, 2.0);
 }
 
 TEST_F(ChangedAdapter, scaling_with_rslora) {
   config["use_rslora"] = true;
-  EXPECT_DOUBLE_EQ(lora_config(config, "c").scaling, 16.0 / std::sqrt(8.0));
+  EXPECT_DOUBLE_EQ(lora_config(config, "c").scaling_of("x"), 16.0 / std::sqrt(8.0));
 }
 
 TEST_F(ChangedAdapter, settings_that_are_not_understood_are_listed) {
-  config["use_dora"] = true;
+  config["something_of_2030"] = 1;
   config["modules_to_save"] = {"lm_head"};
-  const std::string text = reading_error();
-  EXPECT_NE(text.find("use_dora = true"), std::string::npos) << text;
-  EXPECT_NE(text.find("modules_to_save"), std::string::npos) << text;
+  const std::string text = merging_error();
+  EXPECT_NE(text.find("something_of_2030 = 1"), std::string::npos) << text;
+  EXPECT_NE(text.find("modules_to_save: lm_head"), std::string::npos) << text;
 }
 
-TEST_F(ChangedAdapter, every_setting_that_changes_weights_is_refused) {
-  for (const json& setting :
-       {json{{"bias", "all"}}, json{{"init_lora_weights", "pissa"}}, json{{"init_lora_weights", "loftq"}},
-        json{{"rank_pattern", {{"q_proj", 4}}}}, json{{"alpha_pattern", {{"q_proj", 4}}}},
-        json{{"enable_lora", {true}}}, json{{"layer_replication", {{0, 1}}}}, json{{"something_of_2030", 1}},
-        json{{"peft_type", "IA3"}}, json{{"r", 0}}, json{{"r", 2.5}}, json{{"r", 1e12}}, json{{"r", nullptr}},
-        json{{"lora_alpha", nullptr}}, json{{"lora_alpha", "16"}}}) {
+TEST_F(ChangedAdapter, settings_that_choose_nothing_are_listed) {
+  config["rank_pattern"] = {{"w_proj", 8}};
+  config["alpha_pattern"] = {{"q_proj", 16}};
+  config["target_modules"].push_back("x_proj");
+  const std::string text = merging_error();
+  EXPECT_NE(text.find("rank_pattern: w_proj"), std::string::npos) << text;
+  EXPECT_NE(text.find("target_modules: x_proj"), std::string::npos) << text;
+  EXPECT_EQ(text.find("alpha_pattern"), std::string::npos) << text;
+}
+
+TEST_F(ChangedAdapter, what_is_unused_can_be_allowed) {
+  config["something_of_2030"] = 1;
+  save();
+  HfModel model = hf_model(Checkpoint::open(miniature("base-hf")));
+  const MergeResult result = merge_adapters(model, {{read_lora_adapter(folder.path()), 1}},
+                                            {.type = DType::f32, .allow_unused = true});
+  EXPECT_EQ(result.tensors.size(), 15U);
+  ASSERT_EQ(result.notes.size(), 1U);
+  EXPECT_NE(result.notes[0].find("something_of_2030 = 1"), std::string::npos);
+}
+
+TEST_F(ChangedAdapter, settings_that_make_no_sense_or_cannot_be_merged_are_refused) {
+  for (const json& setting : {json{{"init_lora_weights", "pissa"}},
+                              json{{"init_lora_weights", "pissa_niter_16"}},
+                              json{{"init_lora_weights", "olora"}},
+                              json{{"init_lora_weights", "corda"}},
+                              json{{"init_lora_weights", "lora_ga"}},
+                              json{{"init_lora_weights", "loftq"}},
+                              json{{"init_lora_weights", "of_2030"}},
+                              json{{"alora_invocation_tokens", {1, 2}}},
+                              json{{"arrow_config", {{"top_k", 3}}}},
+                              json{{"rank_pattern", {{"(", 4}}}},
+                              json{{"rank_pattern", {{"q", 0}}}},
+                              json{{"alpha_pattern", {{"q_proj", "4"}}}},
+                              json{{"layer_replication", {{1, 0}}}},
+                              json{{"layer_replication", {1}}},
+                              json{{"enable_lora", {false}}},
+                              json{{"use_dora", 3}},
+                              json{{"target_modules", {1}}},
+                              json{{"target_modules", "(?<=x)y"}},
+                              json{{"layers_to_transform", {-1}}},
+                              json{{"use_qalora", true}},
+                              json{{"trainable_token_indices", {1.5}}},
+                              json{{"peft_type", "IA3"}},
+                              json{{"r", 0}},
+                              json{{"r", 2.5}},
+                              json{{"r", 1e12}},
+                              json{{"r", nullptr}},
+                              json{{"lora_alpha", nullptr}},
+                              json{{"lora_alpha", "16"}}}) {
     json changed = config;
     changed.update(setting);
     EXPECT_THROW(lora_config(changed, "c"), Error) << setting;
   }
-  for (const json& setting :
-       {json{{"use_dora", false}}, json{{"rank_pattern", json::object()}}, json{{"bias", "none"}},
-        json{{"init_lora_weights", "gaussian"}}, json{{"layers_to_transform", {1}}}}) {
+  for (const json& setting : {json{{"use_dora", false}}, json{{"rank_pattern", json::object()}},
+                              json{{"bias", "none"}}, json{{"init_lora_weights", "gaussian"}},
+                              json{{"layers_to_transform", {1}}}, json{{"merge_weights", true}}}) {
     json changed = config;
     changed.update(setting);
-    EXPECT_NO_THROW(lora_config(changed, "c")) << setting;
+    EXPECT_TRUE(lora_config(changed, "c").unused.empty()) << setting;
   }
   EXPECT_THROW(lora_config(json::array(), "c"), Error);
 }
 
 TEST_F(ChangedAdapter, tensors_that_are_no_part_of_a_lora_are_listed) {
-  tensors.front().name = "base_model.model.lm_head.weight";
-  const std::string text = reading_error();
-  EXPECT_NE(text.find("base_model.model.lm_head.weight"), std::string::npos) << text;
+  tensors.push_back(tensors.front());
+  tensors.back().name = "base_model.model.lm_head.hada_w1_a";
+  EXPECT_NE(merging_error().find("base_model.model.lm_head.hada_w1_a"), std::string::npos);
+}
+
+TEST_F(ChangedAdapter, values_that_are_not_finite_fail_the_merge_by_name) {
+  Tensor& up = tensor("layers.1.mlp.up_proj.lora_B.weight");
+  std::vector<float> values = read_all_f32(up);
+  values[5 * 8 + 3] = NAN;
+  up.data = memory_rows(values, up.shape[0], up.shape[1]);
+  save();
+  HfModel model = hf_model(Checkpoint::open(miniature("base-hf")));
+  merge(model, read_lora_adapter(folder.path()), 1);
+  const Tensor& merged = *find_tensor(model, "model.layers.1.mlp.up_proj.weight");
+  std::vector<std::byte> row(merged.data->row_bytes());
+  EXPECT_NO_THROW(merged.data->read(4, 1, row));
+  const std::string text = error_of([&] { merged.data->read(5, 1, row); });
+  EXPECT_NE(text.find("model.layers.1.mlp.up_proj.weight"), std::string::npos) << text;
+  EXPECT_NE(text.find("NaN at row 5"), std::string::npos) << text;
 }
 
 TEST_F(ChangedAdapter, half_of_a_module_is_refused) {
@@ -214,10 +280,83 @@ TEST(LoraMerge, argument_with_scale) {
   EXPECT_EQ(parse_adapter_argument((folder / "x:2").string()).path, folder / "x:2");
 }
 
-TEST(LoraMerge, tied_heads_are_not_merged_in_silence) {
+TEST(LoraMerge, tied_heads_become_their_own_with_a_note) {
   HfModel model = hf_model(Checkpoint::open(miniature("base-hf")));
+  std::erase_if(model.tensors, [](const Tensor& tensor) { return tensor.name == "lm_head.weight"; });
   model.config.tied_embeddings = true;
-  EXPECT_THROW(merge_adapter(model, read_lora_adapter(miniature("adapter")), 1), Error);
+  const std::vector<float> before = read_all_f32(*find_tensor(model, "model.embed_tokens.weight"));
+  const MergeResult result =
+      merge_adapters(model, {{read_lora_adapter(miniature("adapter")), 1}}, {.type = DType::f32});
+  EXPECT_FALSE(model.config.tied_embeddings);
+  ASSERT_EQ(result.notes.size(), 1U);
+  EXPECT_EQ(read_all_f32(*find_tensor(model, "lm_head.weight")), before);
+  EXPECT_NE(read_all_f32(*find_tensor(model, "model.embed_tokens.weight")), before);
+}
+
+TEST(LoraMerge, the_report_counts_what_was_written) {
+  HfModel model = hf_model(Checkpoint::open(miniature("base-hf")));
+  const std::vector<float> before = read_all_f32(*find_tensor(model, "model.layers.0.mlp.up_proj.weight"));
+  const std::vector<MergedTensor> merged = merge(model, read_lora_adapter(miniature("adapter")), 1);
+  const auto entry = std::find_if(merged.begin(), merged.end(), [](const MergedTensor& one) {
+    return one.name == "model.layers.0.mlp.up_proj.weight";
+  });
+  ASSERT_NE(entry, merged.end());
+  ASSERT_EQ(entry->applied.size(), 1U);
+  EXPECT_EQ(entry->applied[0].rank, 8U);
+  EXPECT_EQ(entry->applied[0].scaling, 2.0);
+  const std::vector<float> after = read_all_f32(*find_tensor(model, entry->name));
+  double squares = 0;
+  double largest = 0;
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    const double change = double{after[i]} - double{before[i]};
+    squares += change * change;
+    largest = std::max(largest, std::fabs(change));
+  }
+  EXPECT_NEAR(entry->change->summary().norm, std::sqrt(squares), 1e-12 * std::sqrt(squares));
+  EXPECT_EQ(entry->change->summary().largest, largest);
+  EXPECT_GT(entry->change->summary().changed, after.size() / 2);
+  EXPECT_EQ(entry->change->summary().underflowed, 0U);
+}
+
+/// The largest distance of a merge of the miniature from one in float64, over the q projection of layer 0.
+double distance_from_float64(LoraArithmetic arithmetic, DType type) {
+  HfModel model = hf_model(Checkpoint::open(miniature("base-hf")));
+  const LoraAdapter adapter = read_lora_adapter(miniature("adapter"));
+  const std::string module = "model.layers.0.self_attn.q_proj";
+  const std::vector<float> base = read_all_f32(*find_tensor(model, module + ".weight"));
+  const auto target = std::find_if(adapter.targets.begin(), adapter.targets.end(),
+                                   [&](const LoraTarget& one) { return one.module == module; });
+  const std::vector<float> a = read_all_f32(target->down), b = read_all_f32(target->up);
+  merge(model, adapter, 1, {.arithmetic = arithmetic, .loaded = type, .type = type});
+  const std::vector<float> merged = read_all_f32(*find_tensor(model, module + ".weight"));
+  const std::uint64_t cols = target->down.shape[1];
+  double sum = 0;
+  for (std::uint64_t i = 0; i < merged.size(); ++i) {
+    double delta = 0;
+    for (std::uint64_t k = 0; k < 8; ++k)
+      delta += double{b[i / cols * 8 + k]} * double{a[k * cols + i % cols]};
+    sum += std::fabs(double{base[i]} + target->scaling * delta - double{merged[i]});
+  }
+  return sum;
+}
+
+TEST(LoraMerge, exact_is_nearer_to_float64_than_peft) {
+  for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
+    const double exact = distance_from_float64(LoraArithmetic::exact, type);
+    EXPECT_LE(exact, distance_from_float64(LoraArithmetic::peft, type));
+    EXPECT_LT(exact, distance_from_float64(LoraArithmetic::peft_safe, type));
+  }
+}
+
+TEST(LoraMerge, several_adapters_act_in_order) {
+  const LoraAdapter adapter = read_lora_adapter(miniature("adapter"));
+  HfModel twice = hf_model(Checkpoint::open(miniature("base-hf")));
+  merge_adapters(twice, {{adapter, 0.5}, {adapter, -0.25}}, {.type = DType::f32});
+  HfModel once = hf_model(Checkpoint::open(miniature("base-hf")));
+  merge(once, adapter, 0.5);
+  merge(once, adapter, -0.25);
+  for (const Tensor& tensor : twice.tensors)
+    EXPECT_EQ(read_all_f32(tensor), read_all_f32(*find_tensor(once, tensor.name))) << tensor.name;
 }
 
 }  // namespace

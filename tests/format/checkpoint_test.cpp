@@ -118,6 +118,16 @@ TEST(Checkpoint, FaultsOfShardedFoldersAreNamed) {
             std::string::npos);
 }
 
+// A header of 0x280 bytes begins with 80 02, as a pickle of protocol 2 does.
+TEST(Checkpoint, SafetensorsWhoseLengthLooksLikeAPickleAreKnown) {
+  const TempFolder folder;
+  std::string header = R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  header.resize(0x280, ' ');
+  write_bytes(folder / "a.safetensors",
+              std::string("\x80\x02\0\0\0\0\0\0", 8) + header + std::string(4, '\0'));
+  EXPECT_EQ(Checkpoint::open(folder / "a.safetensors").tensors().size(), 1U);
+}
+
 TEST(Checkpoint, WhatIsNoCheckpointIsRefused) {
   const TempFolder folder;
   EXPECT_NE(refusal(folder / "absent").find("No such file"), std::string::npos);

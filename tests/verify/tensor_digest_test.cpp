@@ -84,6 +84,17 @@ TEST(TensorDigest, WithoutHeadsInterleavedRowsKeepTheirNames) {
   EXPECT_EQ(shard.tensors.front().name, "model.embed_tokens.weight");
 }
 
+TEST(TensorDigest, ViewsThatRepeatTheirDataWithoutEndAreRefused) {
+  // Strides of 0: an exabyte of tensor in a file of a few bytes.
+  const RowsPtr rows = strided_rows(memory_source(std::string_view("\0\0\0\0", 4), "x"), DType::f32, 0,
+                                    std::uint64_t{1} << 38U, std::uint64_t{1} << 20U, 0, 0);
+  const std::vector<Tensor> endless = {
+      {"x", {std::uint64_t{1} << 38U, std::uint64_t{1} << 20U}, rows, {}, 0}};
+  EXPECT_THROW(refuse_repetition(endless, 1000, "x"), Error);
+  const std::vector<Tensor> many(3, tensor_of("x", std::vector<float>(1000), {1000}));
+  EXPECT_NO_THROW(refuse_repetition(many, 4000, "x"));
+}
+
 TEST(TensorDigest, TiedHeadIsTheEmbedding) {
   const test::TempFolder folder;
   std::vector<Tensor> tensors = {tensor_of("model.embed_tokens.weight", {1, 2, 3, 4}, {2, 2})};

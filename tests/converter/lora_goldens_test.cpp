@@ -1,0 +1,123 @@
+// What PEFT saved and merged (scripts/oracles/lora_goldens.py), bit for bit.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "converter/lora_merge.h"
+#include "format/crc32.h"
+#include "format/hash.h"
+#include "format/llama_tensors.h"
+#include "format/safetensors.h"
+#include "tests/support/files.h"
+
+namespace galatea {
+namespace {
+
+using nlohmann::json;
+
+/// values() and fill() of the script.
+Tensor filled(const std::string& name, const Shape& shape) {
+  const std::uint64_t count = element_count(shape);
+  const std::uint64_t number = crc32_of(std::as_bytes(std::span(name)));
+  std::vector<float> values(count);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    std::uint64_t z = ((number << 32U) + i + 1) * 0x9E3779B97F4A7C15U;
+    z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9U;
+    z = (z ^ (z >> 27U)) * 0x94D049BB133111EBU;
+    z ^= z >> 31U;
+    const auto value = static_cast<float>(static_cast<double>(z >> 40U) / 8388608.0 - 1.0);
+    values[i] = shape.size() == 1 ? 1.5F + value * 0.5F : value * 0.25F;
+  }
+  Tensor tensor;
+  tensor.name = name;
+  tensor.shape = shape;
+  const MatrixShape matrix = matrix_shape(shape, DType::f32);
+  tensor.data = memory_rows(values, matrix.rows, matrix.cols);
+  return tensor;
+}
+
+HfModel base_model(bool bias) {
+  HfModel model;
+  LlamaConfig& config = model.config;
+  config.vocab_size = 48;
+  config.hidden_size = 32;
+  config.intermediate_size = 40;
+  config.layers = 2;
+  config.heads = config.kv_heads = 4;
+  config.head_dim = 8;
+  for (const LlamaTensorId id : llama_tensor_order(2, true))
+    model.tensors.push_back(filled(tensor_name(id, Naming::hf), expected_shape(id, config)));
+  for (int layer = 0; bias && layer < 2; ++layer) {
+    for (const char* const part : {"q", "k", "v", "o"}) {
+      model.tensors.push_back(
+          filled("model.layers." + std::to_string(layer) + ".self_attn." + part + "_proj.bias", {32}));
+    }
+  }
+  return model;
+}
+
+std::string digest(const Tensor& tensor) {
+  std::vector<std::byte> bytes(tensor.bytes());
+  tensor.data->read(0, tensor.data->rows(), bytes);
+  return sha256_hex(bytes).substr(0, 16);
+}
+
+void save(const json& golden, const std::filesystem::path& folder) {
+  test::write_bytes(folder / "adapter_config.json", golden.at("config").dump());
+  const DType type = *find_type_by_name(golden.at("type").get<std::string>());
+  std::vector<Tensor> tensors;
+  for (const auto& [name, shape] : golden.at("tensors").items()) {
+    tensors.push_back(filled(name, shape.get<Shape>()));
+    tensors.back().data = cast_rows(tensors.back().data, type);
+  }
+  write_file(safetensors_layout("adapter_model.safetensors", tensors, {}),
+             folder / "adapter_model.safetensors", {});
+}
+
+class LoraGoldens : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(LoraGoldens, merged_weights_are_those_of_peft) {
+  const json goldens = json::parse(test::read_bytes(test::test_data(GetParam())));
+  for (const auto& [name, golden] : goldens.at("cases").items()) {
+    const test::TempFolder folder;
+    save(golden, folder.path());
+    const LoraAdapter adapter = read_lora_adapter(folder.path());
+    for (const auto& [how, merged] : golden.at("merged").items()) {
+      HfModel model = base_model(golden.at("bias"));
+      std::map<std::string, std::string> before;
+      for (const Tensor& tensor : model.tensors) before[tensor.name] = digest(tensor);
+      MergeOptions options;
+      options.type = options.loaded = *find_type_by_name(how.substr(0, how.find(' ')));
+      options.vocabulary = VocabularyRule::grow;
+      if (how.ends_with(" safe")) options.arithmetic = LoraArithmetic::peft_safe;
+      const MergeResult result = merge_adapters(model, {{adapter, 1.0}}, options);
+      EXPECT_FALSE(result.tensors.empty());
+      std::map<std::string, std::string> after;
+      for (const Tensor& tensor : model.tensors) after[tensor.name] = digest(tensor);
+      if (merged.contains("changed")) {
+        std::set<std::string> changed;
+        for (const auto& [tensor, expected] : merged.at("changed").items()) {
+          EXPECT_EQ(after[tensor], expected.get<std::string>()) << name << ", " << how << ": " << tensor;
+          changed.insert(tensor);
+        }
+        for (const auto& [tensor, value] : after)
+          EXPECT_TRUE(changed.contains(tensor) || value == before[tensor]) << name << ": " << tensor;
+      }
+      std::string all;
+      for (const auto& [tensor, value] : after) all += value;
+      EXPECT_EQ(sha256_hex(std::as_bytes(std::span(all))).substr(0, 16), merged.at("all").get<std::string>())
+          << name << ", " << how;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Versions, LoraGoldens,
+                         ::testing::Values("lora/peft_0_3.json", "lora/peft_0_4.json", "lora/peft_0_18.json"),
+                         [](const auto& parameter) {
+                           return std::filesystem::path(parameter.param).stem().string();
+                         });
+
+}  // namespace
+}  // namespace galatea
