@@ -312,8 +312,7 @@ class Checker {
       const WeightFile& file = files_[f];
       for (std::size_t r = 0; r < file.regions.size(); ++r)
         check_sum(file, file.regions[r], scans[f].crcs[r]);
-      for (std::size_t t = 0; t < file.tensors.size(); ++t)
-        check_values(file, file.tensors[t], scans[f].tensors[t]);
+      for (std::size_t t = 0; t < file.tensors.size(); ++t) check_values(file, t, scans[f].tensors[t]);
     }
   }
 
@@ -330,7 +329,8 @@ class Checker {
          "CRC-32 " + hex(*region.crc), hex(crc), "download the file again"});
   }
 
-  void check_values(const WeightFile& file, const Tensor& tensor, const ValueCounts& counts) {
+  void check_values(const WeightFile& file, std::size_t index, const ValueCounts& counts) {
+    const Tensor& tensor = file.tensors[index];
     if (counts.finite()) {
       if (counts.values > 0 && !counts.nonzero)
         report_.notes.push_back(printable(tensor.name) + " has nothing but zeros");
@@ -340,9 +340,12 @@ class Checker {
                         " infinite of " + std::to_string(counts.values) + " values, the first is value " +
                         std::to_string(counts.first);
     const TypeInfo& type = type_info(tensor.type());
+    std::optional<std::uint64_t> byte = tensor.offset + counts.first / type.block_length * type.block_bytes;
+    const auto& scattered = file.scattered;  // whose values lie anywhere
+    if (std::find(scattered.begin(), scattered.end(), index) != scattered.end()) byte.reset();
     add({file.path.string(),
          tensor.name,
-         tensor.offset + counts.first / type.block_length * type.block_bytes,
+         byte,
          counts.nan > 0 ? "a tensor holds values that are no numbers" : "a tensor holds infinite values",
          {},
          std::move(found),
