@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t most_problems = 10'000;
+constexpr std::size_t zeros_named = 10;
 constexpr const char* one_conversion = "index and shards belong to different conversions: take both from one";
 
 std::string hex(std::uint32_t value) {
@@ -47,6 +48,8 @@ class Checker {
     }
     if (report_.sound() && is_model_) check_model(folder);
     if (options_.data) check_data();
+    if (zeros_ > zeros_named)
+      report_.notes.push_back(std::to_string(zeros_) + " tensors in all have nothing but zeros");
     for (const WeightFile& file : files_) {
       for (const std::string& note : file.notes)
         report_.notes.push_back(printable(file.path.filename().string()) + ": " + note);
@@ -329,11 +332,14 @@ class Checker {
          "CRC-32 " + hex(*region.crc), hex(crc), "download the file again"});
   }
 
+  void note_zeros(const Tensor& tensor) {
+    if (++zeros_ <= zeros_named) report_.notes.push_back(printable(tensor.name) + " has nothing but zeros");
+  }
+
   void check_values(const WeightFile& file, std::size_t index, const ValueCounts& counts) {
     const Tensor& tensor = file.tensors[index];
     if (counts.finite()) {
-      if (counts.values > 0 && !counts.nonzero)
-        report_.notes.push_back(printable(tensor.name) + " has nothing but zeros");
+      if (counts.values > 0 && !counts.nonzero) note_zeros(tensor);
       return;
     }
     std::string found = std::to_string(counts.nan) + " NaN and " + std::to_string(counts.infinite) +
@@ -356,6 +362,7 @@ class Checker {
   const StructureOptions& options_;
   StructureReport report_;
   bool is_model_ = true;
+  std::size_t zeros_ = 0;  ///< tensors of nothing but zeros
   std::vector<WeightFile> files_;
 };
 
