@@ -9,10 +9,17 @@
 //   Q4_0, Q5_0  (quantize/block_encode.h)                    19 scales a block
 //   Q4_1, Q5_1  (quantize/block_encode.h)                    37 lines a block
 //   IQ4_NL, _XS 16 scales a group of 32, weights x^2         the same
+//   IQ2_XXS     -                                            13 scales a group of 32, nearest points of the grid
+//   IQ2_XS      -                                            19 scales a group of 16
+//   IQ2_S       as with it, weights s2 / 4 + x^2             19 scales a group of 16
+//   IQ3_XXS, _S as with it, weights x^2                      31, 19 scales a group of 32
+//   IQ1_S       -                                            all cuts of a sorted group of 32, two shifts
+//   IQ1_M       as with it, weights x^2                      all cuts of a group of 16, four shifts
 //   TQ1_0, _2_0 the largest magnitude                        -
 //   MXFP4       the power of two below it, over 4            -
 //
-// s2 is the mean square of the block (twice that for Q3_K to Q5_K; of the whole row for blocks of 32).
+// s2 is the mean square of the block (twice that for Q3_K to Q5_K, IQ4, IQ3,
+// IQ2_S and IQ1; of the whole row for blocks of 32).
 // Bit-identical to ggml's quantize_q*(src, dst, rows, cols, weights) of 2026, which without importance are its
 // quantize_row_q*_K_ref, built without contraction, for finite input: each lane does what they do in their
 // order. Compiled for vectors of 4, 8 (AVX2) and 16 lanes (AVX-512).
@@ -35,6 +42,10 @@ struct LaneEncoders {
   EncodeRows q4_0, q4_1, q5_0, q5_1;  ///< importance must be there
   EncodeRows iq4_nl, iq4_xs;
   EncodeRows tq1_0, tq2_0, mxfp4;  ///< importance is ignored
+  EncodeRows iq2_xxs, iq2_xs;      ///< importance must be there
+  EncodeRows iq2_s, iq3_xxs, iq3_s;
+  EncodeRows iq1_s;  ///< importance must be there
+  EncodeRows iq1_m;
 };
 
 /// Those compiled for `isa`, which the processor must have; the next lower ones where there are none.

@@ -262,26 +262,24 @@ void bind_quantize(CLI::App& app, Action& chosen) {
   command->add_option("output", options->output, "The GGUF file to write")->required();
   command->add_option("--type", options->type, mix_names())->required()->type_name("TYPE");
   command->add_flag("--pure", options->pure, "TYPE for every matrix");
-  command->add_option("--output-type,--output-tensor-type", options->output_type, "Type of the output head")
-      ->type_name("TYPE");
-  command->add_flag("--fallback", options->fallback,
-                    "Take other types for rows that are no whole blocks (llama.cpp's choices)");
+  command->add_option("--output-type", options->output_type, "Type of the output head")->type_name("TYPE");
+  command->add_flag("--fallback", options->fallback, "Where rows are no whole blocks, llama.cpp's choice");
   command->add_flag("--leave-output-tensor", options->leave_output, "The output head stays as it is");
-  command
-      ->add_option("--embedding-type,--token-embedding-type", options->embedding_type,
-                   "Type of the embedding")
+  command->add_option("--embedding-type", options->embedding_type, "Type of the embedding")
       ->type_name("TYPE");
-  command->add_option("--tensor-type", options->types, "Type of matrices whose name matches, the first wins")
+  // llama-quantize's names for two of them.
+  command->add_option("--output-tensor-type", options->output_type)->group("");
+  command->add_option("--token-embedding-type", options->embedding_type)->group("");
+  command->add_option("--tensor-type", options->types, "Type by name; the first that matches wins")
       ->type_name("REGEX=TYPE");
   command->add_option("--tensor-type-file", options->types_file, "More of them, between white space")
       ->type_name("FILE");
   command
       ->add_option("--imatrix", options->importance, "Importance of columns, by llama-imatrix (GGUF or .dat)")
       ->type_name("FILE");
-  command
-      ->add_option("--include-weights", options->include, "Use the importance of these only (part of a name)")
+  command->add_option("--include-weights", options->include, "Importance for names with this part only")
       ->type_name("NAME");
-  command->add_option("--exclude-weights", options->exclude, "Do not use the importance of these")
+  command->add_option("--exclude-weights", options->exclude, "No importance for names with this part")
       ->type_name("NAME");
   command->add_option("--tokenizer", options->tokenizer, "Its tokenizer.model, where it is elsewhere")
       ->type_name("FILE");
@@ -293,9 +291,9 @@ void bind_quantize(CLI::App& app, Action& chosen) {
   command->add_flag("--dry-run", options->dry_run, "Say what would be written, to the byte; write nothing");
   command->add_flag("--overwrite", options->overwrite, "Replace the output if it is there");
   command->footer(
-      "TYPE is a mix of llama-quantize, with its choices for each tensor: norms stay F32,\n"
-      "the output head gets Q6_K, others more bits than TYPE has; --pure gives every\n"
-      "matrix TYPE. Errors are root mean squares over those of the weights.\n\n"
+      "TYPE is a mix of llama-quantize, with its choices: norms stay F32, the output\n"
+      "head gets Q6_K, some matrices more bits than others; --pure gives all of them\n"
+      "TYPE. Errors are root mean squares over those of the weights.\n\n"
       "Example: galatea quantize metharme-13b metharme-13b-q4_k_m.gguf --type Q4_K_M");
   command->callback(
       [options, &chosen] { chosen = [options](Console& console) { return quantize(*options, console); }; });

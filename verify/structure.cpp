@@ -27,6 +27,12 @@ std::string hex(std::uint32_t value) {
   return text;
 }
 
+/// A configuration that may be right, of a model that galatea does not compute: the weights can be sound.
+bool is_foreign_model(const Error& error) {
+  return error.problem().starts_with("the configuration's \"") ||
+         error.problem().find("which galatea does not know") != std::string::npos;
+}
+
 class Checker {
  public:
   Checker(const fs::path& path, const StructureOptions& options) : path_(path), options_(options) {}
@@ -267,7 +273,13 @@ class Checker {
       }
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::system) throw;
-      add(error);
+      if (is_foreign_model(error)) {
+        const StructureProblem why = problem_of(error);
+        report_.notes.push_back("not checked as a model: " + why.problem +
+                                (why.found.empty() ? "" : ", found " + why.found));
+      } else {
+        add(error);
+      }
     }
   }
 

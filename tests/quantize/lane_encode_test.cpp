@@ -24,7 +24,8 @@ struct Row {
   DType type;
   const char* name;  ///< in ggml
   EncodeRows LaneEncoders::*encode;
-  bool plain;  ///< encoded without importance too
+  bool plain;         ///< encoded without importance too
+  bool grid = false;  ///< ggml gives up (aborts) where sums of its grid search overflow or vanish
 };
 constexpr Row rows[] = {{DType::q2_k, "q2_K", &LaneEncoders::q2_k, true},
                         {DType::q3_k, "q3_K", &LaneEncoders::q3_k, true},
@@ -39,7 +40,14 @@ constexpr Row rows[] = {{DType::q2_k, "q2_K", &LaneEncoders::q2_k, true},
                         {DType::iq4_xs, "iq4_xs", &LaneEncoders::iq4_xs, true},
                         {DType::tq1_0, "tq1_0", &LaneEncoders::tq1_0, true},
                         {DType::tq2_0, "tq2_0", &LaneEncoders::tq2_0, true},
-                        {DType::mxfp4, "mxfp4", &LaneEncoders::mxfp4, true}};
+                        {DType::mxfp4, "mxfp4", &LaneEncoders::mxfp4, true},
+                        {DType::iq2_xxs, "iq2_xxs", &LaneEncoders::iq2_xxs, false, true},
+                        {DType::iq2_xs, "iq2_xs", &LaneEncoders::iq2_xs, false, true},
+                        {DType::iq2_s, "iq2_s", &LaneEncoders::iq2_s, true, true},
+                        {DType::iq3_xxs, "iq3_xxs", &LaneEncoders::iq3_xxs, true, true},
+                        {DType::iq3_s, "iq3_s", &LaneEncoders::iq3_s, true, true},
+                        {DType::iq1_s, "iq1_s", &LaneEncoders::iq1_s, false, true},
+                        {DType::iq1_m, "iq1_m", &LaneEncoders::iq1_m, true, true}};
 
 constexpr int kinds = 13;
 
@@ -139,11 +147,13 @@ TEST(LaneEncode, gives_the_bytes_of_ggml_on_every_path) {
   const std::vector<float> weights = stored_floats("importance.f32");
   for (const Row& row : rows) {
     for (const bool weighted : {false, true}) {
-      const std::string name = std::string("quantize/") + row.name + (weighted ? ".weighted.bin" : ".rows.bin");
+      const std::string name =
+          std::string("quantize/") + row.name + (weighted ? ".weighted.bin" : ".rows.bin");
       if (!std::filesystem::exists(test::test_data(name))) continue;
       const std::string expected = test::read_bytes(test::test_data(name));
       for (const Isa isa : available_isas()) {
-        expect_same_blocks(expected, encode(row, isa, values, weights.size(), weighted ? weights.data() : nullptr),
+        expect_same_blocks(expected,
+                           encode(row, isa, values, weights.size(), weighted ? weights.data() : nullptr),
                            type_info(row.type).block_bytes, describe(row, -1, isa, weighted));
       }
     }
@@ -167,6 +177,7 @@ TEST(LaneEncode, GgmlLibrary_agrees_over_millions_of_blocks) {
     fill(values, kind, random);
     const std::vector<float> weights = importance(cols, random);
     for (const Row& row : rows) {
+      if (row.grid && (kind == 4 || kind == 7 || kind == 10 || kind == 11)) continue;
       void* symbol = dlsym(handle, (std::string("quantize_") + row.name).c_str());
       ASSERT_NE(symbol, nullptr) << row.name;
       const auto reference =
@@ -193,7 +204,7 @@ TEST(LaneEncode, GgmlLibrary_agrees_over_millions_of_blocks) {
 
 TEST(LaneEncode, paths_agree_with_each_other_for_any_number_of_blocks) {
   std::mt19937_64 random(4);
-  for (const std::size_t blocks : {1U, 3U, 16U, 37U}) {
+  for (const std::size_t blocks : {1U, 3U, 9U}) {
     const std::size_t cols = 256 * blocks;
     std::vector<float> values(2 * cols);
     const std::vector<float> weights = importance(cols, random);

@@ -6,7 +6,9 @@
 #include <map>
 
 #include "format/checkpoint.h"
+#include "format/error.h"
 #include "format/hash.h"
+#include "quantize/importance_file.h"
 #include "quantize/quantize_model.h"
 #include "tests/support/files.h"
 
@@ -53,14 +55,44 @@ TEST(Miniature, quantized_files_are_those_that_gguf_py_confirmed) {
       {"Q3_K_L", "b4d8f9a15f409347ef56a51b4196f831f049487abb38688a77ca2bad4f430d06"},
       {"Q3_K_M", "81b3d3b32d57e9afb7aa12eca697bb53015aba2f2d170058fd0335f3a214fcef"},
       {"Q3_K_S", "cb03b19a4a5f8b3e153e0b08306a81e558a33fc4ea6c41f504d84c9b1084fb9f"},
+      {"IQ3_M", "f8e8f91dc4a0640ab9c16c1fba0fcac9418441e8104fbe2dff1eb26e8ebfb279"},
+      {"IQ3_S", "4a0a2965d7e2c19bc24a4b046f0cd43e03cfd4f24e89323373c79f016d5f0de2"},
+      {"IQ3_XS", "738024a67d8f7e2111fdbec7f6c110a08406417a0d426ff8d21e9d55115465bd"},
       {"Q2_K", "be462a44d8118d40d4be97ee188cec2d207c7045f1f8a5eb4df9b6024ac39546"},
       {"TQ2_0", "9b6a3a10a6336d787e7cc5750dbc58921627980cae33ab9ababe536c532a73e4"},
       {"TQ1_0", "0e7a64dfeb3dcfdeb05410167d97845304cd8cf15265d71737eb28dc54b3eea6"},
   };
   for (const NamedMix& mix : all_mixes()) {
-    if (find_encoder(mix.type)->importance == Importance::required || mix.name == "Q2_K_S") continue;
+    if (!digests.contains(mix.name)) continue;  // below, with importance
     const QuantizationPlan plan = plan_of(test::test_data("miniature/base-hf"), mix.name);
-    EXPECT_EQ(digest_of(plan.layout), digests.count(mix.name) ? digests.at(mix.name) : "") << mix.name;
+    EXPECT_EQ(digest_of(plan.layout), digests.at(mix.name)) << mix.name;
+  }
+}
+
+// The same through an importance matrix: the weights as the command gives them, without the entries it adds.
+TEST(Miniature, mixes_that_need_importance_have_it_or_are_refused) {
+  const ImportanceFile importance = read_importance_file(test::test_data("imatrix/miniature.imatrix.gguf"));
+  const std::map<std::string_view, std::string> digests = {
+      {"Q4_K_M", "526c9612ab96e47fb8908edb2947d66496c13525afd8a99051db1f02d8fa24d9"},
+      {"Q2_K_S", "56df9a88a3a307b43f3dd2effb613e99da1ae701317aee609b69c2aad19b4eff"},
+      {"IQ3_XXS", "08d2bcef74de1722fd0589e0c09f1261fd3d2b1793a06485595462ae67a7ff1e"},
+      {"IQ2_M", "1999b2b51b24a8ab8a4d47419fa05608a54dcf12fe44d0f581560e64ebfbd795"},
+      {"IQ2_S", "e1f45b3b3b93d739cfb91a20f84eebb719a993186c7a6432d1bb796622822002"},
+      {"IQ2_XS", "1a95c35d32794c4e2f1f52bc7803cc51c93cd7120ab48e54b72a3b2ab73eb6bf"},
+      {"IQ2_XXS", "82f74997178c1aa9f314bc55894e4a9b797ffaaf03f2aff66eddb09e90e71712"},
+      {"IQ1_M", "f3a219aecb99abfc4b8bd5d646c97f159322d0d69e2bd65f7eca7721ed61f5b8"},
+      {"IQ1_S", "11dedd8b67e7917e27e393fcc9563b63364bda3c15c5ab1bdba75571d056e42b"},
+  };
+  for (const auto& [name, digest] : digests) {
+    QuantizeOptions options;
+    options.mix.named = find_mix(name);
+    GgufModel model =
+        llama_gguf_model(Checkpoint::open(test::test_data("miniature/base-hf")), {"miniature", {}});
+    if (name != "Q4_K_M") {
+      EXPECT_THROW(plan_quantization(model, "m.gguf", options), Error) << name;
+    }
+    options.importance = importance.weights;
+    EXPECT_EQ(digest_of(plan_quantization(std::move(model), "m.gguf", options).layout), digest) << name;
   }
 }
 

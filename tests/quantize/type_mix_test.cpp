@@ -93,6 +93,28 @@ TEST(TypeMix, shared_value_heads_get_more_bits) {
   EXPECT_EQ(runs("Q2_K_S", "attn_v", llama_3_8b), "32Q4_K");
 }
 
+TEST(TypeMix, mixes_of_i_quants) {
+  ModelTraits weighted = llama_7b;
+  weighted.importance = true;
+  EXPECT_EQ(runs("IQ2_XXS", "attn_v", weighted), "32Q2_K");
+  EXPECT_EQ(runs("IQ2_XXS", "ffn_down", weighted), "4Q2_K 28IQ2_XXS");
+  EXPECT_EQ(runs("IQ2_M", "attn_v", weighted), "32IQ3_S");
+  EXPECT_EQ(runs("IQ2_M", "attn_output", weighted), "32IQ3_S");
+  EXPECT_EQ(runs("IQ2_S", "attn_q", weighted), "32IQ2_XS");
+  EXPECT_EQ(runs("IQ1_S", "attn_output", weighted), "32IQ2_XXS");
+  EXPECT_EQ(runs("IQ3_XXS", "attn_v", weighted), "32IQ3_XXS");
+  EXPECT_EQ(runs("IQ3_XXS", "attn_v", llama_7b), "32IQ3_S");
+  EXPECT_EQ(runs("IQ3_XXS", "attn_k", weighted), "32IQ2_S");
+  EXPECT_EQ(runs("IQ3_XXS", "ffn_down", llama_7b), "4Q4_K 28Q3_K");
+  EXPECT_EQ(runs("IQ3_XS", "ffn_up", weighted), "4IQ3_S 24IQ3_XXS 4IQ3_S");
+  EXPECT_EQ(runs("IQ3_M", "ffn_down", weighted), "4Q4_K 28IQ3_S");
+  EXPECT_EQ(runs("IQ4_XS", "ffn_down", llama_7b), "4Q5_K 28IQ4_XS");
+  EXPECT_EQ(runs("IQ4_XS", "ffn_down", weighted), "32IQ4_XS");
+  EXPECT_EQ(type_of("IQ2_XXS", "output.weight", weighted), "Q5_K");
+  EXPECT_EQ(type_of("IQ2_XXS", "token_embd.weight", weighted), "Q2_K");
+  EXPECT_EQ(type_of("IQ3_XXS", "token_embd.weight", weighted), "IQ3_S");
+}
+
 TEST(TypeMix, output_head_and_embedding) {
   EXPECT_EQ(type_of("Q4_0", "output.weight", llama_7b), "Q6_K");
   EXPECT_EQ(type_of("Q8_0", "output.weight", llama_7b), "Q8_0");
