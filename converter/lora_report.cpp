@@ -1,11 +1,13 @@
 #include "converter/lora_report.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <span>
 #include <utility>
 
 #include "format/error.h"
+#include "format/little_endian.h"
 
 namespace galatea {
 namespace {
@@ -51,6 +53,14 @@ class WatchedRows final : public Rows {
     }
   }
 
+  std::string tally(std::uint64_t first, std::uint64_t count) const override {
+    return counter_ ? counter_->tally(first, count) : std::string();
+  }
+  void restore_tally(std::string_view tally) const override {
+    if (!counter_) return Rows::restore_tally(tally);
+    counter_->restore(tally);
+  }
+
  private:
   static ChangeCounter::Row compare(std::span<const float> base, std::span<const float> before,
                                     std::span<const float> after) {
@@ -94,6 +104,34 @@ class WatchedRows final : public Rows {
 };
 
 }  // namespace
+
+std::string ChangeCounter::tally(std::uint64_t first, std::uint64_t count) const {
+  std::vector<std::byte> bytes;
+  append_little_endian(bytes, first, 8);
+  for (std::uint64_t index = first; index < first + count; ++index) {
+    const Row& row = rows_.at(static_cast<std::size_t>(index));
+    append_little_endian(bytes, std::bit_cast<std::uint64_t>(row.squares), 8);
+    append_little_endian(bytes, std::bit_cast<std::uint32_t>(row.largest), 4);
+    append_little_endian(bytes, row.changed, 4);
+    append_little_endian(bytes, row.underflowed, 4);
+    append_little_endian(bytes, row.seen ? 1 : 0, 4);
+  }
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void ChangeCounter::restore(std::string_view tally) {
+  constexpr std::size_t width = 24;
+  const LittleEndian numbers(std::as_bytes(std::span(tally)));
+  const std::uint64_t first = numbers.u64(0);
+  const std::size_t count = tally.size() / width;
+  if (tally.size() != count * width + 8 || first > rows_.size() || count > rows_.size() - first)
+    throw Error(ErrorKind::input, "the journal holds a tally of other rows");
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t at = 8 + i * width;
+    row(first + i) = {std::bit_cast<double>(numbers.u64(at)), std::bit_cast<float>(numbers.u32(at + 8)),
+                      numbers.u32(at + 12), numbers.u32(at + 16), numbers.u32(at + 20) != 0};
+  }
+}
 
 ChangeSummary ChangeCounter::summary() const {
   ChangeSummary out;

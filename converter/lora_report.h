@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "format/rows.h"
@@ -24,6 +25,9 @@ class ChangeCounter {
  public:
   explicit ChangeCounter(std::uint64_t rows) : rows_(static_cast<std::size_t>(rows)) {}
   ChangeSummary summary() const;
+  /// The rows [first, first + count) as bytes, and back; see Rows::tally.
+  std::string tally(std::uint64_t first, std::uint64_t count) const;
+  void restore(std::string_view tally);
 
   struct Row {
     double squares = 0;
