@@ -114,6 +114,8 @@ int decode(const DecodeArguments& options, Console& console) {
                                    {"base", options.base},
                                    {"compression", options.compression},
                                    {"base_made_as", plan.base->brought() ? base_json(*plan.base) : nullptr},
+                                   {"max_shard_size", options.max_shard_size},
+                                   {"leave_out", options.leave_out},
                                    {"release", options.release},
                                    {"manifest", options.manifest}};
   Job job("decode " + settings.dump() + (options.keep_mismatch ? " kept" : ""),

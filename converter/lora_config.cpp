@@ -146,7 +146,9 @@ class Reader {
   }
   void check(const std::string& pattern) const {
     try {
-      const LoraPattern compiled(pattern);
+      steps_ += LoraPattern(pattern).steps();
+      if (steps_ > max_steps)
+        throw Error(ErrorKind::input, "the patterns of the adapter's configuration are too large together");
     } catch (Error& error) {
       throw error.file(file_);
     }
@@ -154,6 +156,10 @@ class Reader {
 
   const json& config_;
   const fs::path& file_;
+
+ private:
+  static constexpr std::size_t max_steps = 200'000;
+  mutable std::size_t steps_ = 0;
 };
 
 std::string key_pattern(const std::string& key) { return "(.*\\.)?(" + key + ")$"; }
@@ -243,6 +249,7 @@ void read_lists(const Reader& reader, LoraConfig& out) {
     out.replication.emplace_back(ends[0], ends[1]);
   }
   const json& enabled = reader.at("enable_lora");
+  if (enabled.is_array() && enabled.size() > 64) reader.refuse("enable_lora", "at most 64 slices");
   if (enabled.is_array()) {
     for (const json& value : enabled) {
       if (!value.is_boolean()) reader.refuse("enable_lora", "a list of true and false");

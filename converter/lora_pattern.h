@@ -28,6 +28,9 @@ class LoraPattern {
   /// re.fullmatch(pattern, text).
   bool matches(std::string_view text) const;
 
+  /// What matching costs for each character of the name.
+  std::size_t steps() const { return program_.size(); }
+
   struct Instruction {
     enum class Op : std::uint8_t {
       set,

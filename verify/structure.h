@@ -4,7 +4,7 @@
 //             no bytes behind the end; no Git LFS pointer in its place
 //   shards    those that the index or their own names promise, no others; each tensor in the shard that the
 //             index names, no tensor twice
-//   model     where a configuration says what there must be: every weight is there, in its shape
+//   model     where the configuration of a LLaMA says what there must be: every weight is there, in its shape
 //   data      CRC-32 of every zip record; NaN and infinities in every tensor, decoded where it is quantized;
 //             tensors of nothing but zeros are noted
 //

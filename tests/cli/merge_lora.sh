@@ -28,3 +28,10 @@ try galatea merge-lora data/miniature/base-hf cut --out other
 sed 's/"r": 8/"r": 8, "use_dora": true/' data/miniature/adapter/adapter_config.json >strange/adapter_config.json
 try galatea merge-lora data/miniature/base-hf strange --out other
 ls -A
+# A quantized base; the result as GGUF; its own tokens and layers stay.
+galatea --quiet convert data/miniature/base-hf base.gguf --to gguf >report
+galatea --quiet quantize base.gguf base-q8.gguf --type Q8_0 >report
+galatea --quiet merge-lora base-q8.gguf data/miniature/adapter:0.5 data/miniature/adapter:-0.5 --out q8.gguf --to gguf >report
+galatea --json --quiet merge-lora base-q8.gguf data/miniature/adapter --out q8.gguf --to gguf --overwrite --pad-to 64 |
+  json /dtype /tensors/0/applied/0/scaling /tensors/0/complete
+try galatea merge-lora base-q8.gguf data/miniature/adapter --out other.gguf --to gguf --vocab shrink

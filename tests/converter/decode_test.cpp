@@ -171,6 +171,24 @@ TEST_F(Decode, EncodeIsTheInverse) {
   }
 }
 
+// No name, no time, no trace of threads in a packed payload.
+TEST_F(Decode, EncodedBytesAreTheSameEachTime) {
+  for (const Compression compression : {Compression::none, Compression::gzip, Compression::zstd}) {
+    for (const int threads : {1, 4}) {
+      const XorPlan plan = plan_encode(tuned(), base(), compression);
+      WriteOptions write;
+      write.threads = threads;
+      write.chunk_bytes = threads == 1 ? 1000 : 4096;
+      write_plan(plan.plan, folder_ / ("packed" + std::to_string(threads)), write);
+    }
+    for (const std::string& name : list_folder(tuned()))
+      EXPECT_TRUE(read_bytes(folder_ / "packed1" / name) == read_bytes(folder_ / "packed4" / name)) << name;
+    EXPECT_EQ(detect_compression(*open_file(folder_ / "packed1" / shard)), compression);
+    fs::remove_all(folder_ / "packed1");
+    fs::remove_all(folder_ / "packed4");
+  }
+}
+
 TEST_F(Decode, BaseFileMissing) {
   fs::remove(base() / "config.json");
   expect_failure("config.json");

@@ -101,10 +101,10 @@ TEST(Structure, SharedAndStridedViewsAreRead) {
 
 TEST(Structure, NanAndInfinitiesAreCountedInEveryContainer) {
   const test::TempFolder folder;
-  std::vector<float> values(700'000, 1.0F);
-  values[650'000] = std::numeric_limits<float>::quiet_NaN();
-  values[650'001] = -std::numeric_limits<float>::infinity();
-  const std::vector<Tensor> tensors = {tensor_of("good", {1, 2}, {2}), tensor_of("bad", values, {700, 1000}),
+  std::vector<float> values(3'000'000, 1.0F);  // more than one piece of a record
+  values[2'900'000] = std::numeric_limits<float>::quiet_NaN();
+  values[2'900'001] = -std::numeric_limits<float>::infinity();
+  const std::vector<Tensor> tensors = {tensor_of("good", {1, 2}, {2}), tensor_of("bad", values, {3000, 1000}),
                                        tensor_of("zeros", {0, 0}, {2})};
   test::write_bytes(folder / "x.bin", test::bytes_of(torch_zip_layout("x.bin", tensors, {})));
   test::write_bytes(folder / "x.safetensors", test::bytes_of(safetensors_layout("x", tensors, {})));
@@ -113,7 +113,7 @@ TEST(Structure, NanAndInfinitiesAreCountedInEveryContainer) {
     const StructureReport report = check(folder / name);
     ASSERT_EQ(report.problems.size(), 1U) << name;
     EXPECT_EQ(report.problems[0].tensor, "bad");
-    EXPECT_EQ(report.problems[0].found.substr(0, 41), "1 NaN and 1 infinite of 700000 values, th") << name;
+    EXPECT_EQ(report.problems[0].found.substr(0, 41), "1 NaN and 1 infinite of 3000000 values, t") << name;
     const SourcePtr source = open_file(folder / name);
     float at_byte = 0;
     source->read(report.problems[0].byte.value(), std::as_writable_bytes(std::span(&at_byte, 1)));
@@ -121,6 +121,17 @@ TEST(Structure, NanAndInfinitiesAreCountedInEveryContainer) {
     ASSERT_EQ(report.notes.size(), 1U) << name;
     EXPECT_EQ(report.notes[0], "zeros has nothing but zeros");
   }
+}
+
+TEST(Structure, ManyTensorsOfZerosAreCounted) {
+  const test::TempFolder folder;
+  std::vector<Tensor> tensors;
+  for (int i = 0; i < 15; ++i) tensors.push_back(tensor_of("t" + std::to_string(i), {0, 0}, {2}));
+  test::write_bytes(folder / "x.safetensors", test::bytes_of(safetensors_layout("x", tensors, {})));
+  const StructureReport report = check(folder / "x.safetensors");
+  EXPECT_TRUE(report.sound());
+  ASSERT_EQ(report.notes.size(), 11U);
+  EXPECT_EQ(report.notes.back(), "15 tensors in all have nothing but zeros");
 }
 
 TEST(Structure, TruncatedFilesAndBytesBehindTheEnd) {
@@ -218,6 +229,23 @@ TEST(Structure, TheModelMustBeWholeAndInShape) {
   EXPECT_EQ(shape.problems.size(), 6U);
   EXPECT_EQ(shape.problems[0].expected, "[512, 256]");
   EXPECT_EQ(shape.problems[0].found, "[768, 256]");
+}
+
+TEST(Structure, AnotherArchitectureIsNoDamage) {
+  const test::TempFolder folder;
+  test::write_bytes(folder / "model.safetensors", test::bytes_of(safetensors_layout("x", two_tensors(), {})));
+  test::write_bytes(folder / "config.json",
+                    R"({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"})");
+  const StructureReport other = check(folder.path());
+  EXPECT_TRUE(other.sound()) << structure_text(other);
+  ASSERT_EQ(other.notes.size(), 1U);
+  EXPECT_NE(other.notes[0].find("GPT2LMHeadModel"), std::string::npos) << other.notes[0];
+  test::write_bytes(folder / "config.json", R"({"architectures": ["LlamaFor)");
+  EXPECT_NE(problem_in(folder.path()).file.find("config.json"), std::string::npos);
+  const GgufMetadata experts = {{"general.architecture", std::string("llama")},
+                                {"llama.expert_count", std::uint32_t{8}}};
+  test::write_bytes(folder / "x.gguf", test::bytes_of(gguf_layout("x", experts, two_tensors())));
+  EXPECT_TRUE(check(folder / "x.gguf").sound());
 }
 
 TEST(Structure, AFolderThatIsNoModelHasItsFilesChecked) {
