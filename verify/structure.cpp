@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t most_problems = 10'000;
+constexpr std::size_t zeros_named = 10;
 constexpr const char* one_conversion = "index and shards belong to different conversions: take both from one";
 
 std::string hex(std::uint32_t value) {
@@ -47,6 +48,8 @@ class Checker {
     }
     if (report_.sound() && is_model_) check_model(folder);
     if (options_.data) check_data();
+    if (zeros_ > zeros_named)
+      report_.notes.push_back(std::to_string(zeros_) + " tensors in all have nothing but zeros");
     for (const WeightFile& file : files_) {
       for (const std::string& note : file.notes)
         report_.notes.push_back(printable(file.path.filename().string()) + ": " + note);
@@ -312,8 +315,7 @@ class Checker {
       const WeightFile& file = files_[f];
       for (std::size_t r = 0; r < file.regions.size(); ++r)
         check_sum(file, file.regions[r], scans[f].crcs[r]);
-      for (std::size_t t = 0; t < file.tensors.size(); ++t)
-        check_values(file, file.tensors[t], scans[f].tensors[t]);
+      for (std::size_t t = 0; t < file.tensors.size(); ++t) check_values(file, t, scans[f].tensors[t]);
     }
   }
 
@@ -330,19 +332,26 @@ class Checker {
          "CRC-32 " + hex(*region.crc), hex(crc), "download the file again"});
   }
 
-  void check_values(const WeightFile& file, const Tensor& tensor, const ValueCounts& counts) {
+  void note_zeros(const Tensor& tensor) {
+    if (++zeros_ <= zeros_named) report_.notes.push_back(printable(tensor.name) + " has nothing but zeros");
+  }
+
+  void check_values(const WeightFile& file, std::size_t index, const ValueCounts& counts) {
+    const Tensor& tensor = file.tensors[index];
     if (counts.finite()) {
-      if (counts.values > 0 && !counts.nonzero)
-        report_.notes.push_back(printable(tensor.name) + " has nothing but zeros");
+      if (counts.values > 0 && !counts.nonzero) note_zeros(tensor);
       return;
     }
     std::string found = std::to_string(counts.nan) + " NaN and " + std::to_string(counts.infinite) +
                         " infinite of " + std::to_string(counts.values) + " values, the first is value " +
                         std::to_string(counts.first);
     const TypeInfo& type = type_info(tensor.type());
+    std::optional<std::uint64_t> byte = tensor.offset + counts.first / type.block_length * type.block_bytes;
+    const auto& scattered = file.scattered;  // whose values lie anywhere
+    if (std::find(scattered.begin(), scattered.end(), index) != scattered.end()) byte.reset();
     add({file.path.string(),
          tensor.name,
-         tensor.offset + counts.first / type.block_length * type.block_bytes,
+         byte,
          counts.nan > 0 ? "a tensor holds values that are no numbers" : "a tensor holds infinite values",
          {},
          std::move(found),
@@ -353,6 +362,7 @@ class Checker {
   const StructureOptions& options_;
   StructureReport report_;
   bool is_model_ = true;
+  std::size_t zeros_ = 0;  ///< tensors of nothing but zeros
   std::vector<WeightFile> files_;
 };
 

@@ -123,6 +123,17 @@ TEST(Structure, NanAndInfinitiesAreCountedInEveryContainer) {
   }
 }
 
+TEST(Structure, ManyTensorsOfZerosAreCounted) {
+  const test::TempFolder folder;
+  std::vector<Tensor> tensors;
+  for (int i = 0; i < 15; ++i) tensors.push_back(tensor_of("t" + std::to_string(i), {0, 0}, {2}));
+  test::write_bytes(folder / "x.safetensors", test::bytes_of(safetensors_layout("x", tensors, {})));
+  const StructureReport report = check(folder / "x.safetensors");
+  EXPECT_TRUE(report.sound());
+  ASSERT_EQ(report.notes.size(), 11U);
+  EXPECT_EQ(report.notes.back(), "15 tensors in all have nothing but zeros");
+}
+
 TEST(Structure, TruncatedFilesAndBytesBehindTheEnd) {
   const test::TempFolder folder;
   const std::vector<std::pair<std::string, std::string>> files = {
