@@ -16,26 +16,16 @@ namespace fs = std::filesystem;
 using json = nlohmann::ordered_json;
 
 /// How it was trained, where it came from, how it runs: nothing that a merge has to know.
-constexpr std::array<std::string_view, 19> harmless = {
-    "auto_mapping",
-    "base_model_name_or_path",
-    "inference_mode",
-    "lora_dropout",
-    "peft_version",
-    "revision",
-    "task_type",
-    "megatron_core",
-    "megatron_config",
-    "runtime_config",
-    "peft_type",
-    "merge_weights",
-    "loftq_config",
-    "eva_config",
-    "corda_config",
-    "lora_ga_config",
-    "qalora_group_size",
-    "ensure_weight_tying",
-    "bias",
+constexpr std::array<std::string_view, 18> harmless = {
+    "auto_mapping",      "base_model_name_or_path",
+    "inference_mode",    "lora_dropout",
+    "peft_version",      "revision",
+    "task_type",         "megatron_core",
+    "megatron_config",   "runtime_config",
+    "peft_type",         "merge_weights",
+    "loftq_config",      "eva_config",
+    "corda_config",      "lora_ga_config",
+    "qalora_group_size", "bias",
 };
 
 constexpr std::array<std::string_view, 20> read_here = {

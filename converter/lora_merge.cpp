@@ -282,7 +282,12 @@ class Merger {
   }
 
   void set_rows(const LoraTokens& tokens) {
-    Tensor* const tensor = change(tokens.module + ".weight", {number_, "rows", 0, 1});
+    const std::string name = tokens.module + ".weight";
+    const AppliedChange what{number_, "rows", 0, 1};
+    // PEFT trains single tokens of a shared matrix for embedding and head together: they stay tied.
+    const bool shared =
+        name == embedding_name && model_.config.tied_embeddings && find_tensor(model_, name) != nullptr;
+    Tensor* const tensor = shared ? change_alone(name, what) : change(name, what);
     if (tensor == nullptr) {
       unused_.push_back(tokens.rows.name);
       return;

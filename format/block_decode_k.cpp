@@ -50,8 +50,8 @@ ScalesAndMinima unpack_scales(const std::uint8_t* bytes) {
   for (unsigned j = 0; j < 4; ++j) {
     result.scale[j] = bytes[j] & 63U;
     result.minimum[j] = bytes[j + 4] & 63U;
-    result.scale[j + 4] = (bytes[j + 8] & 15U) | ((bytes[j] >> 6U) << 4U);
-    result.minimum[j + 4] = (bytes[j + 8] >> 4U) | ((bytes[j + 4] >> 6U) << 4U);
+    result.scale[j + 4] = (bytes[j + 8] & 15U) | ((unsigned{bytes[j]} >> 6U) << 4U);
+    result.minimum[j + 4] = (unsigned{bytes[j + 8]} >> 4U) | ((unsigned{bytes[j + 4]} >> 6U) << 4U);
   }
   return result;
 }

@@ -111,27 +111,46 @@ void print_table(const QuantizationPlan& plan, bool per_tensor, bool measured, C
   }
 }
 
+/// The ten tensors that lost most, relative to their own size.
+nlohmann::json worst_of(const QuantizationPlan& plan) {
+  std::vector<std::pair<double, std::string>> lost;
+  for (const QuantizedTensor& tensor : plan.tensors) {
+    if (tensor.error != nullptr) lost.emplace_back(tensor.error->relative_error(), tensor.name);
+  }
+  std::sort(lost.begin(), lost.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
+  if (lost.size() > 10) lost.resize(10);
+  nlohmann::json worst = nlohmann::json::array();
+  for (const auto& [error, name] : lost) worst.push_back({{"name", name}, {"relative_error", error}});
+  return worst;
+}
+
 nlohmann::json document_of(const Options& options, const QuantizationPlan& plan, bool measured) {
   nlohmann::json tensors = nlohmann::json::array();
   for (const QuantizedTensor& tensor : plan.tensors) {
-    nlohmann::json entry = {{"name", tensor.name},
-                            {"shape", tensor.shape},
-                            {"from", type_info(tensor.from).name},
-                            {"type", type_info(tensor.to).name},
-                            {"bytes", tensor.bytes},
-                            {"bits_per_weight", bits_of(tensor.bytes, tensor.values())}};
+    nlohmann::json entry = {
+        {"name", tensor.name},
+        {"shape", tensor.shape},
+        {"from", type_info(tensor.from).name},
+        {"type", type_info(tensor.to).name},
+        {"bytes", tensor.bytes},
+        {"bits_per_weight", bits_of(tensor.bytes, tensor.values())},
+        {"share_of_file", static_cast<double>(tensor.bytes) / static_cast<double>(plan.layout.size())}};
     if (measured && tensor.error != nullptr) {
       entry["rms_error"] = tensor.error->rms_error(tensor.values());
       entry["relative_error"] = tensor.error->relative_error();
     }
     tensors.push_back(std::move(entry));
   }
-  return {{"input", options.input},
-          {"output", options.output},
-          {"type", mix_named(options.type).name},
-          {"bytes", plan.layout.size()},
-          {"bits_per_weight", plan.bits_per_weight()},
-          {"tensors", std::move(tensors)}};
+  nlohmann::json document = {{"input", options.input},
+                             {"output", options.output},
+                             {"type", mix_named(options.type).name},
+                             {"bytes", plan.layout.size()},
+                             {"bits_per_weight", plan.bits_per_weight()},
+                             {"tensors", std::move(tensors)}};
+  if (measured) document["worst"] = worst_of(plan);
+  return document;
 }
 
 /// "REGEX=TYPE"; the expression may contain '=' itself.

@@ -9,7 +9,7 @@ GALATEA_ISA=scalar galatea --threads 3 quantize $model three.gguf --type Q4_0 --
 cmp q.gguf one.gguf && cmp q.gguf three.gguf && echo "the same on any threads and instructions"
 
 galatea quantize $model half.gguf --type F16 --quiet --name miniature --json >document
-json /type /bits_per_weight /tensors/0/name /tensors/0/type <document
+json /type /bits_per_weight /tensors/0/name /tensors/0/type /tensors/0/share_of_file <document
 galatea quantize half.gguf by-half.gguf --type Q4_0 --quiet --json | json /tensors/0/from /tensors/0/rms_error
 cmp q.gguf by-half.gguf && echo "the same by way of F16"
 
@@ -19,6 +19,9 @@ for mix in Q4_K_M Q3_K_L Q2_K; do
   galatea convert $mix.gguf $mix-hf --to safetensors --quiet >/dev/null && rm -r $mix-hf
   rm $mix.gguf*
 done
+
+galatea quantize $model q2.gguf --type Q2_K --quiet --name miniature --json | json /worst/0/name /worst/9/name
+rm q2.gguf*
 
 echo "-- importance"
 for form in gguf dat; do

@@ -293,6 +293,22 @@ TEST(LoraMerge, tied_heads_become_their_own_with_a_note) {
   EXPECT_NE(read_all_f32(*find_tensor(model, "model.embed_tokens.weight")), before);
 }
 
+// As PEFT 0.18 does on a tied model: after merge_and_unload head and embedding are still one.
+TEST(LoraMerge, single_tokens_leave_a_tied_head_tied) {
+  HfModel model = hf_model(Checkpoint::open(miniature("base-hf")));
+  std::erase_if(model.tensors, [](const Tensor& tensor) { return tensor.name == "lm_head.weight"; });
+  model.config.tied_embeddings = true;
+  LoraAdapter adapter;
+  const std::vector<float> ones(model.config.hidden_size, 1.0F);
+  adapter.tokens.push_back({"model.embed_tokens", {7}, {}});
+  adapter.tokens[0].rows.data = memory_rows(ones, 1, ones.size());
+  EXPECT_EQ(merge(model, adapter, 1).size(), 1U);
+  EXPECT_TRUE(model.config.tied_embeddings);
+  std::vector<float> row(ones.size());
+  find_tensor(model, "model.embed_tokens.weight")->data->read_f32(7, 1, row);
+  EXPECT_EQ(row, ones);
+}
+
 TEST(LoraMerge, the_report_counts_what_was_written) {
   HfModel model = hf_model(Checkpoint::open(miniature("base-hf")));
   const std::vector<float> before = read_all_f32(*find_tensor(model, "model.layers.0.mlp.up_proj.weight"));

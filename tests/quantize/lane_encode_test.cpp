@@ -178,6 +178,7 @@ TEST(LaneEncode, GgmlLibrary_agrees_over_millions_of_blocks) {
     const std::vector<float> weights = importance(cols, random);
     for (const Row& row : rows) {
       if (row.grid && (kind == 4 || kind == 7 || kind == 10 || kind == 11)) continue;
+      if (row.type == DType::iq3_s && kind == 12) continue;  // see the test of a group of zeros
       void* symbol = dlsym(handle, (std::string("quantize_") + row.name).c_str());
       ASSERT_NE(symbol, nullptr) << row.name;
       const auto reference =
@@ -200,6 +201,19 @@ TEST(LaneEncode, GgmlLibrary_agrees_over_millions_of_blocks) {
   RecordProperty("blocks", std::to_string(compared));
   std::printf("%llu blocks compared\n", static_cast<unsigned long long>(compared));
   dlclose(handle);
+}
+
+// ggml's IQ3_S writes what follows a group of zeros one group too early, which decodes to other weights.
+TEST(LaneEncode, IQ3_S_keeps_its_groups_in_place_behind_a_group_of_zeros) {
+  std::mt19937_64 random(5);
+  std::vector<float> values(256);
+  fill(values, 0, random);
+  std::fill_n(values.begin() + 32, 32, 0.0F);
+  const std::string bytes = encode(rows[18], Isa::scalar, values, 256, nullptr);
+  ASSERT_EQ(rows[18].type, DType::iq3_s);
+  std::vector<float> decoded(256);
+  type_info(DType::iq3_s).decode(reinterpret_cast<const std::byte*>(bytes.data()), decoded.data(), 256);
+  for (std::size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(decoded[i], values[i], 0.012) << i;
 }
 
 TEST(LaneEncode, paths_agree_with_each_other_for_any_number_of_blocks) {
