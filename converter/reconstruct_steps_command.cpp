@@ -178,40 +178,40 @@ fs::path Road::decode(const fs::path& base) {
 bool Road::merge(const fs::path& base) {
   const fs::path folder = fs::path(options_.out) / "merged";
   const json settings = {{"release", options_.release}, {"max_shard_size", options_.max_shard_size}};
-  const json result = step(
-      "merge the adapter into the base", settings, with_release({base, options_.adapter}), {folder},
-      [&](Job& job) {
-        const Checkpoint checkpoint = Checkpoint::open(base);
-        HfModel model = hf_model(checkpoint);
-        HfOutputOptions how;
-        how.container = HfContainer::bin;
-        how.type = model.tensors.front().type();
-        if (!options_.max_shard_size.empty())
-          how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
-        const MergeOptions merging{.type = how.type.value()};
-        const MergeResult merged =
-            merge_adapters(model, {{read_lora_adapter(options_.adapter), 1.0}}, merging);
-        for (const std::string& note : merged.notes) console_.progress().note(note);
-        HfOutput output = hf_output(checkpoint, std::move(model), how);
-        for (const std::string& note : output.notes) console_.progress().note(note);
-        // The side files of a merge are the base's; only the weights are the release's.
-        ReleaseFiles weights;
-        for (const ReleaseFile& file : release_part(release_, "files")) {
-          if (file.name.ends_with(".bin")) weights.push_back(file);
-        }
-        WriteOptions write;
-        write.job = &job;
-        write.overwrite = true;
-        write.digests = digests_for(weights);
-        write.progress = &console_.progress();
-        std::vector<WrittenFile> written = write_plan(output.plan, folder, write);
-        write_provenance({"merge-lora", describe_arithmetic({}), {base, options_.adapter}, written}, settings,
-                         folder);
-        std::erase_if(written, [](const WrittenFile& file) { return !file.name.ends_with(".bin"); });
-        const CheckReport report = check_written(folder, written, weights);
-        return json{
-            {"passed", report.passed()}, {"text", report_text(report)}, {"check", report_json(report)}};
-      });
+  const json result =
+      step("merge the adapter into the base", settings, with_release({base, options_.adapter}), {folder},
+           [&](Job& job) {
+             const Checkpoint checkpoint = Checkpoint::open(base);
+             HfModel model = hf_model(checkpoint);
+             HfOutputOptions how;
+             how.container = HfContainer::bin;
+             how.type = model.tensors.front().type();
+             if (!options_.max_shard_size.empty())
+               how.max_shard_bytes = parse_shard_bytes(options_.max_shard_size);
+             const MergeOptions merging{.type = how.type.value()};
+             const MergeResult merged =
+                 merge_adapters(model, {{read_lora_adapter(options_.adapter), 1.0}}, merging);
+             for (const std::string& note : merged.notes) console_.progress().note(note);
+             HfOutput output = hf_output(checkpoint, std::move(model), how);
+             for (const std::string& note : output.notes) console_.progress().note(note);
+             // The side files of a merge are the base's; only the weights are the release's.
+             ReleaseFiles weights;
+             for (const ReleaseFile& file : release_part(release_, "files")) {
+               if (file.name.ends_with(".bin")) weights.push_back(file);
+             }
+             WriteOptions write;
+             write.job = &job;
+             write.overwrite = true;
+             write.digests = digests_for(weights);
+             write.progress = &console_.progress();
+             std::vector<WrittenFile> written = write_plan(output.plan, folder, write);
+             write_provenance({"merge-lora", describe_arithmetic({}), {base, options_.adapter}, written},
+                              settings, folder);
+             std::erase_if(written, [](const WrittenFile& file) { return !file.name.ends_with(".bin"); });
+             const CheckReport report = check_written(folder, written, weights);
+             return json{
+                 {"passed", report.passed()}, {"text", report_text(report)}, {"check", report_json(report)}};
+           });
   document_["merged"] = result.at("check");
   console_.progress().note("arithmetic: " + describe_arithmetic({}));
   console_.print("The adapter merged into the base, against the same digests");

@@ -25,8 +25,8 @@ std::uint64_t combined(std::uint64_t seed, std::uint64_t value) {
 
 /// Buckets of a set that grows by one: it starts with one bucket, and each time it is full takes the next of
 /// these primes.
-constexpr std::array<std::size_t, 18> bucket_counts = {13,    29,    59,     127,    257,    541,
-                                                       1109,  2357,  5087,   10273,  20753,  42043,
+constexpr std::array<std::size_t, 18> bucket_counts = {13,    29,     59,     127,    257,     541,
+                                                       1109,  2357,   5087,   10273,  20753,   42043,
                                                        85229, 172933, 351061, 712697, 1447153, 2938679};
 
 constexpr std::size_t nothing = static_cast<std::size_t>(-1);

@@ -409,8 +409,7 @@ TEST(PlanResume, AFaultOfTheInputRemovesThePartialFileAndKeepsFinishedOnes) {
       write_plan(sample(counter), folder.path(), resumable(job));
       ADD_FAILURE();
     } catch (const Error& error) {
-      const bool kept =
-          std::string(error.what()).find("1 is whole and kept") != std::string::npos;
+      const bool kept = std::string(error.what()).find("1 is whole and kept") != std::string::npos;
       EXPECT_EQ(kept, rows == 700) << error.what();
     }
     const std::vector<std::string> left =

@@ -160,14 +160,13 @@ INSTANTIATE_TEST_SUITE_P(Other, MiniatureFile,
                                          "miniature/meta/consolidated.01.pth",
                                          "miniature/adapter/adapter_model.bin"));
 
-INSTANTIATE_TEST_SUITE_P(
-    Generations, MiniatureFile,
-    testing::Values("torch_generations/state-1.13.pt", "torch_generations/many-1.13.pt",
-                    "torch_generations/buffer-1.13.pt", "torch_generations/state-2.1.pt",
-                    "torch_generations/many-2.1.pt", "torch_generations/buffer-2.1.pt",
-                    "torch_generations/state-2.6.pt", "torch_generations/many-2.6.pt",
-                    "torch_generations/buffer-2.6.pt", "torch_generations/state-2.7.pt",
-                    "torch_generations/many-2.7.pt", "torch_generations/buffer-2.7.pt"));
+INSTANTIATE_TEST_SUITE_P(Generations, MiniatureFile,
+                         testing::Values("torch_generations/state-1.13.pt", "torch_generations/many-1.13.pt",
+                                         "torch_generations/buffer-1.13.pt", "torch_generations/state-2.1.pt",
+                                         "torch_generations/many-2.1.pt", "torch_generations/buffer-2.1.pt",
+                                         "torch_generations/state-2.6.pt", "torch_generations/many-2.6.pt",
+                                         "torch_generations/buffer-2.6.pt", "torch_generations/state-2.7.pt",
+                                         "torch_generations/many-2.7.pt", "torch_generations/buffer-2.7.pt"));
 
 struct Written {
   const char* version;
@@ -191,14 +190,11 @@ TEST_P(Generations, TensorsAreWrittenAsThatTorchWroteThem) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Torch, Generations,
-                         testing::Values(Written{"1.13", TorchGeneration::torch_1_6},
-                                         Written{"2.1", TorchGeneration::torch_2_1},
-                                         Written{"2.6", TorchGeneration::torch_2_1},
-                                         Written{"2.7", TorchGeneration::torch_2_7}),
-                         [](const auto& instance) {
-                           return std::string(instance.param.version).replace(1, 1, "_");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Torch, Generations,
+    testing::Values(Written{"1.13", TorchGeneration::torch_1_6}, Written{"2.1", TorchGeneration::torch_2_1},
+                    Written{"2.6", TorchGeneration::torch_2_1}, Written{"2.7", TorchGeneration::torch_2_7}),
+    [](const auto& instance) { return std::string(instance.param.version).replace(1, 1, "_"); });
 
 // Sizes of real files: what the records byteorder and .data/serialization_id add.
 TEST(Torch21, ShardSizesOfLlama7b) {
