@@ -112,6 +112,8 @@ void bind_reconstruct(CLI::App& app, Action& chosen) {
   command->add_option("--tolerance", options->tolerance, "Relative, of the 16-bit scores (default 0.001)");
   command->add_option("--profile", options->profile, "Generation of the converted base, see galatea base");
   command->add_option("--max-shard-size", options->max_shard_size, "Of the converted base (default 10GB)");
+  command->add_option("--leave-out", options->leave_out,
+                      "A file of the payload that cannot be decoded; the base's own stands in");
   command->add_flag("--keep-base", options->keep_base,
                     "Write the base converted from Meta's files, too, and check it");
   command->footer(

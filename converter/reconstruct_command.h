@@ -20,7 +20,7 @@ namespace galatea::reconstruct {
 
 struct Options {
   std::string payload, base, out, release, adapter, corpora, profile, max_shard_size;
-  std::vector<std::string> types;
+  std::vector<std::string> types, leave_out;
   std::uint64_t context = 0;  ///< 0: what the release's scores were computed with
   double tolerance = 1e-3;    ///< relative, of the 16-bit scores
   bool keep_base = false;     ///< write the converted base too

@@ -141,16 +141,25 @@ fs::path Road::decode(const fs::path& base) {
   fs::path folder = fs::path(options_.out) / "model";
   const json settings = {{"profile", options_.profile},
                          {"max_shard_size", options_.max_shard_size},
-                         {"release", options_.release}};
+                         {"release", options_.release},
+                         {"leave_out", options_.leave_out}};
   const json result =
       step("decode the payload", settings, with_release({options_.payload, base}), {folder}, [&](Job& job) {
         DecodeOptions how;
         how.base.wanted = base_options();
+        how.leave_out = {options_.leave_out.begin(), options_.leave_out.end()};
         how.expected = release_part(release_, "files");
+        std::erase_if(how.expected,
+                      [&](const ReleaseFile& file) { return how.leave_out.contains(file.name); });
         if (has_part(release_, "base")) how.expected_base = release_part(release_, "base");
         how.progress = &console_.progress();
-        const XorPlan plan = plan_decode(options_.payload, base, how);
+        XorPlan plan = plan_decode(options_.payload, base, how);
         for (const std::string& note : plan.notes) console_.progress().note(note);
+        for (const std::string& name : how.leave_out) {
+          if (!plan.base || !plan.base->files().contains(name)) continue;
+          plan.plan.files.push_back(copy_layout(name, plan.base->file(name)));
+          console_.progress().note(name + " is the base's own: the released one is left out");
+        }
         if (plan.base && plan.base->brought()) console_.progress().note(plan.base->summary());
         WriteOptions write;
         write.job = &job;
@@ -160,7 +169,7 @@ fs::path Road::decode(const fs::path& base) {
         write.progress = &console_.progress();
         const std::vector<WrittenFile> written = write_plan(plan.plan, folder, write);
         write_provenance({"decode", "", {options_.payload, base}, written}, settings, folder);
-        const CheckReport report = check_written(folder, written, release_part(release_, "files"));
+        const CheckReport report = check_written(folder, written, how.expected);
         return json{
             {"passed", report.passed()}, {"text", report_text(report)}, {"check", report_json(report)}};
       });

@@ -38,6 +38,11 @@ try galatea --quiet reconstruct --base $mini/meta --payload $mini/payload --prof
   --release $mini/release.json --out direct --keep-base >/dev/null
 ls direct
 
+# A file that is left out is the base's own, and is not compared.
+try galatea --quiet reconstruct --base $mini/meta --payload $mini/payload --profile 4.28 --max-shard-size 1500KB \
+  --release $mini/release.json --out part --leave-out config.json | show | grep -E 'config.json|PASSED|exit'
+cmp part/model/config.json $mini/base-hf/config.json && echo "config.json is the base's"
+
 # Wrong profile, wrong usage, corpora that are none.
 try galatea --quiet reconstruct --base $mini/meta --payload $mini/payload --profile pygmalion-2byte \
   --max-shard-size 1500KB --release $mini/release.json --out other >/dev/null
