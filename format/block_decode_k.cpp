@@ -98,8 +98,8 @@ void decode_q3_k(const std::byte* in, float* out, std::uint64_t elements) {
     take_two_bits(block + 32, codes);
     add_high_bits(block, 4, codes);
     for (unsigned j = 0; j < 16; ++j) {
-      const unsigned low = (scales[j % 8] >> (j < 8 ? 0U : 4U)) & 15U;
-      const unsigned high = (scales[8 + j % 4] >> (2 * (j / 4))) & 3U;
+      const unsigned low = (unsigned{scales[j % 8]} >> (j < 8 ? 0U : 4U)) & 15U;
+      const unsigned high = (unsigned{scales[8 + j % 4]} >> (2 * (j / 4))) & 3U;
       const float scale = d * static_cast<float>(static_cast<int>(low | (high << 4U)) - 32);
       scale_codes(&codes[16 * j], 16, scale, 4, values + 16 * j);
     }
