@@ -6,8 +6,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "converter/lora_pattern.h"
 #include "format/error.h"
+#include "format/pattern.h"
 
 namespace galatea {
 namespace {
@@ -136,7 +136,7 @@ class Reader {
   }
   void check(const std::string& pattern) const {
     try {
-      steps_ += LoraPattern(pattern).steps();
+      steps_ += Pattern(pattern).steps();
       if (steps_ > max_steps)
         throw Error(ErrorKind::input, "the patterns of the adapter's configuration are too large together");
     } catch (Error& error) {
@@ -265,7 +265,7 @@ std::optional<std::uint64_t> layer_of(std::string_view module, const std::vector
     const bool fits = patterns.empty()
                           ? before.find('.') != std::string_view::npos
                           : std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-                              return LoraPattern(".*\\." + pattern).matches(before);
+                              return Pattern(".*\\." + pattern).matches(before);
                             });
     if (fits) found = number;
   }
@@ -289,14 +289,14 @@ std::string listed(const std::vector<std::string>& names) {
 
 bool ModuleChoice::chooses(std::string_view module, bool linear) const {
   if (all_linear) return linear;
-  if (!pattern.empty()) return LoraPattern(pattern).matches(module);
+  if (!pattern.empty()) return Pattern(pattern).matches(module);
   return std::any_of(names.begin(), names.end(),
                      [&](const std::string& name) { return ends_in_module(module, name); });
 }
 
 std::uint64_t LoraConfig::rank_of(std::string_view module) const {
   for (const auto& [key, value] : rank_pattern) {
-    if (LoraPattern(key_pattern(key)).matches(module)) return value;
+    if (Pattern(key_pattern(key)).matches(module)) return value;
   }
   return rank;
 }
@@ -304,7 +304,7 @@ std::uint64_t LoraConfig::rank_of(std::string_view module) const {
 double LoraConfig::scaling_of(std::string_view module) const {
   double strength = alpha;
   for (const auto& [key, value] : alpha_pattern) {
-    if (!LoraPattern(key_pattern(key)).matches(module)) continue;
+    if (!Pattern(key_pattern(key)).matches(module)) continue;
     strength = value;
     break;
   }

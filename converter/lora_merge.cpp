@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "converter/hf_folder.h"
-#include "converter/lora_pattern.h"
 #include "format/checked.h"
 #include "format/error.h"
 #include "format/llama_tensors.h"
+#include "format/pattern.h"
 
 namespace galatea {
 namespace {
@@ -358,7 +358,7 @@ class Merger {
   void check_pattern_keys(const Patterns& patterns, const std::string& label,
                           const std::vector<std::string>& modules) {
     for (const auto& [key, value] : patterns) {
-      const LoraPattern pattern("(.*\\.)?(" + key + ")$");
+      const Pattern pattern("(.*\\.)?(" + key + ")$");
       if (std::none_of(modules.begin(), modules.end(),
                        [&](const std::string& module) { return pattern.matches(module); }))
         unused_.push_back(label + key);

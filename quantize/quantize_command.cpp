@@ -154,13 +154,18 @@ nlohmann::json document_of(const Options& options, const QuantizationPlan& plan,
 }
 
 /// "REGEX=TYPE"; the expression may contain '=' itself.
-std::pair<std::string, DType> type_by_name(const std::string& text) {
+std::pair<Pattern, DType> type_by_name(const std::string& text) {
   const std::size_t equals = text.rfind('=');
   if (equals == std::string::npos || equals == 0) {
     throw Error(ErrorKind::usage, "not an expression with a type: '" + printable(text) + "'")
         .expected("REGEX=TYPE");
   }
-  return {text.substr(0, equals), type_named(text.substr(equals + 1))};
+  const DType type = type_named(text.substr(equals + 1));
+  try {
+    return {Pattern(text.substr(0, equals)), type};
+  } catch (const Error& error) {
+    throw Error(ErrorKind::usage, error.problem()).expected("REGEX=TYPE").found(printable(text));
+  }
 }
 
 TypeMix mix_of(const Options& options) {

@@ -4,7 +4,6 @@
 #include <array>
 #include <cctype>
 #include <charconv>
-#include <regex>
 
 #include "format/error.h"
 #include "quantize/encoder.h"
@@ -158,11 +157,7 @@ DType layer_choice(const Place& at, std::string_view name) {
 
 std::optional<DType> named_choice(const std::string& name, const TypeMix& mix) {
   for (const auto& [pattern, type] : mix.by_name) {
-    try {
-      if (std::regex_search(name, std::regex(pattern))) return type;
-    } catch (const std::regex_error&) {
-      throw Error(ErrorKind::usage, "not a regular expression: '" + printable(pattern) + "'");
-    }
+    if (pattern.found_in(name)) return type;
   }
   return std::nullopt;
 }

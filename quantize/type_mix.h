@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "format/gguf_value.h"
+#include "format/pattern.h"
 #include "format/tensor.h"
 
 namespace galatea {
@@ -48,8 +49,8 @@ struct TypeMix {
   std::optional<DType> output_type;     ///< overrides the rule for the output head
   std::optional<DType> embedding_type;  ///< overrides the rule for the token embedding
   bool leave_output = false;            ///< output.weight keeps its type
-  /// Regular expressions (ECMAScript) searched for in names of matrices, the first that is found decides.
-  std::vector<std::pair<std::string, DType>> by_name;
+  /// Searched for in names of matrices, the first that is found decides.
+  std::vector<std::pair<Pattern, DType>> by_name;
 };
 
 /// What the choices depend on beside a tensor's name.

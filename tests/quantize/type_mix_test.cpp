@@ -155,14 +155,12 @@ TEST(TypeMix, types_fall_back_as_in_llama_cpp) {
 TEST(TypeMix, names_decide_by_the_first_pattern_that_is_found) {
   TypeMix mix;
   mix.named = find_mix("Q4_K_M");
-  mix.by_name = {{"blk\\.[01]\\.attn_q", DType::q8_0}, {"attn_q", DType::q5_1}};
+  mix.by_name = {{Pattern("blk\\.[01]\\.attn_q"), DType::q8_0}, {Pattern("attn_q"), DType::q5_1}};
   EXPECT_EQ(choose_type(tensor("blk.1.attn_q.weight"), mix, llama_7b).type, DType::q8_0);
   EXPECT_EQ(choose_type(tensor("blk.2.attn_q.weight"), mix, llama_7b).type, DType::q5_1);
   EXPECT_EQ(choose_type(tensor("blk.2.attn_k.weight"), mix, llama_7b).type, DType::q4_k);
   mix.leave_output = true;
   EXPECT_EQ(choose_type(tensor("output.weight"), mix, llama_7b).type, DType::f16);
-  mix.by_name = {{"attn_(", DType::q5_1}};
-  EXPECT_THROW(choose_type(tensor("blk.2.attn_q.weight"), mix, llama_7b), Error);
 }
 
 TEST(TypeMix, traits_come_from_metadata_and_names) {

@@ -1,4 +1,4 @@
-#include "converter/lora_pattern.h"
+#include "format/pattern.h"
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ struct Case {
   bool matches;  ///< re.fullmatch of Python 3.11
 };
 
-TEST(LoraPattern, matches_as_pythons_fullmatch) {
+TEST(Pattern, matches_as_pythons_fullmatch) {
   for (const Case& one : {
            Case{"", "", true},
            {"", "a", false},
@@ -55,26 +55,40 @@ TEST(LoraPattern, matches_as_pythons_fullmatch) {
            {R"((?=.*7).*)", "a7b", true},
            {R"((?=.*7).*)", "ab", false},
        }) {
-    EXPECT_EQ(LoraPattern(one.pattern).matches(one.text), one.matches) << one.pattern << " on " << one.text;
+    EXPECT_EQ(Pattern(one.pattern).matches(one.text), one.matches) << one.pattern << " on " << one.text;
   }
 }
 
-TEST(LoraPattern, refuses_what_it_does_not_know) {
+TEST(Pattern, is_found_as_pythons_search_finds_it) {
+  const Case cases[] = {{"attn_q", "blk.1.attn_q.weight", true},
+                        {"^attn_q", "blk.1.attn_q.weight", false},
+                        {"weight$", "blk.1.attn_q.weight", true},
+                        {"\\.[23]\\.", "blk.1.attn_q.weight", false},
+                        {"", "", true},
+                        {"x", "", false},
+                        {"\\bq\\b", "attn_q q", true},
+                        {"q(?=_)", "attn_q", false},
+                        {"(a|b)c$", "aac", true}};
+  for (const Case& one : cases)
+    EXPECT_EQ(Pattern(one.pattern).found_in(one.text), one.matches) << one.pattern << " in " << one.text;
+}
+
+TEST(Pattern, refuses_what_it_does_not_know) {
   for (const char* const pattern :
        {"(", ")", "a)", "[a", "*a", "a**b(", "(?<=a)b", "(?i)a", R"((a)\1)", "a\\", R"(\x4)", "[z-a]",
         "a{3,2}", "a++", "(?=(?=a))", "(?P<a",
         "((((((((((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))))))))))",
         "((((a{100}){100}){100}){100})", R"(\p{L})"}) {
-    EXPECT_THROW(LoraPattern{pattern}, Error) << pattern;
+    EXPECT_THROW(Pattern{pattern}, Error) << pattern;
   }
 }
 
-TEST(LoraPattern, patterns_that_blow_up_elsewhere_take_no_time_here) {
+TEST(Pattern, patterns_that_blow_up_elsewhere_take_no_time_here) {
   const std::string text(5000, 'a');
-  EXPECT_FALSE(LoraPattern("(a+)+b").matches(text));
-  EXPECT_FALSE(LoraPattern("(a|a)*b").matches(text));
-  EXPECT_FALSE(LoraPattern("(.*)*(.*)*(.*)*b").matches(text));
-  EXPECT_TRUE(LoraPattern("(a?){50}a{50}a*").matches(text));
+  EXPECT_FALSE(Pattern("(a+)+b").matches(text));
+  EXPECT_FALSE(Pattern("(a|a)*b").matches(text));
+  EXPECT_FALSE(Pattern("(.*)*(.*)*(.*)*b").matches(text));
+  EXPECT_TRUE(Pattern("(a?){50}a{50}a*").matches(text));
 }
 
 }  // namespace

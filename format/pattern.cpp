@@ -1,4 +1,4 @@
-#include "converter/lora_pattern.h"
+#include "format/pattern.h"
 
 #include <charconv>
 #include <optional>
@@ -8,7 +8,7 @@
 namespace galatea {
 namespace {
 
-using Instruction = LoraPattern::Instruction;
+using Instruction = Pattern::Instruction;
 using Op = Instruction::Op;
 using Fragment = std::vector<Instruction>;
 using Set = std::bitset<256>;
@@ -40,7 +40,7 @@ class Compiler {
 
  private:
   [[noreturn]] void refuse(std::string_view what) const {
-    throw Error(ErrorKind::input, "a pattern of the adapter's configuration is not understood")
+    throw Error(ErrorKind::input, "a regular expression is not understood")
         .expected("a regular expression of the common kind")
         .found("'" + printable(pattern_) + "': " + std::string(what));
   }
@@ -296,15 +296,15 @@ bool at_word_edge(std::string_view text, std::size_t at) {
 
 }  // namespace
 
-LoraPattern::LoraPattern(std::string_view pattern) {
+Pattern::Pattern(std::string_view pattern) {
   program_ = Compiler(pattern, sets_).whole();
   program_.push_back({Op::match, 0, 0});
 }
 
 /// Adds to `threads` every step that reads a character or ends the match and is reached from `start` at `at`.
-void LoraPattern::follow(std::size_t start, std::string_view text, std::size_t at,
-                         std::vector<std::uint32_t>& threads, std::vector<std::uint32_t>& seen,
-                         std::uint32_t mark) const {
+void Pattern::follow(std::size_t start, std::string_view text, std::size_t at,
+                     std::vector<std::uint32_t>& threads, std::vector<std::uint32_t>& seen,
+                     std::uint32_t mark) const {
   std::vector<std::size_t> open = {start};
   while (!open.empty()) {
     const std::size_t here = open.back();
@@ -349,7 +349,7 @@ void LoraPattern::follow(std::size_t start, std::string_view text, std::size_t a
   }
 }
 
-bool LoraPattern::run(std::size_t start, std::string_view text, std::size_t from, bool whole) const {
+bool Pattern::run(std::size_t start, std::string_view text, std::size_t from, bool whole) const {
   std::vector<std::uint32_t> seen(program_.size(), 0);
   std::vector<std::uint32_t> threads;
   std::vector<std::uint32_t> next;
@@ -372,6 +372,13 @@ bool LoraPattern::run(std::size_t start, std::string_view text, std::size_t from
   }
 }
 
-bool LoraPattern::matches(std::string_view text) const { return run(0, text, 0, true); }
+bool Pattern::matches(std::string_view text) const { return run(0, text, 0, true); }
+
+bool Pattern::found_in(std::string_view text) const {
+  for (std::size_t from = 0; from <= text.size(); ++from) {
+    if (run(0, text, from, false)) return true;
+  }
+  return false;
+}
 
 }  // namespace galatea

@@ -1,4 +1,5 @@
-// The regular expressions of adapter configurations: target_modules, rank_pattern, layers_pattern ...
+// Regular expressions that come from outside: of adapter configurations (target_modules, rank_pattern, ...) and of
+// --tensor-type.
 //
 // The part of Python's `re` that such patterns use, matched without backtracking: time grows with the length
 // of the pattern times that of the name, whatever a hostile pattern looks like.
@@ -20,13 +21,15 @@
 
 namespace galatea {
 
-class LoraPattern {
+class Pattern {
  public:
   /// Throws Error(input) for a pattern that is not in the table above, or that needs more than 20,000 steps.
-  explicit LoraPattern(std::string_view pattern);
+  explicit Pattern(std::string_view pattern);
 
   /// re.fullmatch(pattern, text).
   bool matches(std::string_view text) const;
+  /// re.search(pattern, text): somewhere in `text`.
+  bool found_in(std::string_view text) const;
 
   /// What matching costs for each character of the name.
   std::size_t steps() const { return program_.size(); }
