@@ -337,8 +337,9 @@ class Merger {
         unused_.push_back("modules_to_save: " + name);
     }
     for (const auto& [name, ids] : config.tokens) {
-      if (std::none_of(adapter_->tokens.begin(), adapter_->tokens.end(),
-                       [&](const LoraTokens& one) { return ends_in_module(one.module, name); }))
+      if (std::none_of(
+              adapter_->tokens.begin(), adapter_->tokens.end(),
+              [&, wanted = name](const LoraTokens& one) { return ends_in_module(one.module, wanted); }))
         unused_.push_back("trainable_token_indices: " + name);
     }
     for (const std::string& name : config.target_parameters) {

@@ -7,8 +7,8 @@
 #include <exception>
 #include <vector>
 
-#include "eval/matmul_amx.h"
 #include "eval/matmul_kernel.h"
+#include "eval/matmul_tiles.h"
 
 namespace galatea {
 namespace {
@@ -42,24 +42,18 @@ std::string_view to_string(Precision precision) {
 }
 
 Precision precision_on(Isa isa, Precision precision) {
-#if defined(GALATEA_X86)
-  if (isa >= Isa::amx) return precision;
-#endif
-  (void)isa;
-  (void)precision;
-  return Precision::f32;
+  // Three products of AVX-512 BF16 take longer than one of float32.
+  if (isa == Isa::avx512_bf16 && precision == Precision::exact) return Precision::f32;
+  return kernel::tile_kernel(isa) != nullptr ? precision : Precision::f32;
 }
 
 void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa,
             Precision precision) {
   if (weight.rows() == 0 || tokens == 0) return;
-#if defined(GALATEA_X86)
   if (precision_on(isa, precision) != Precision::f32) {
-    return kernel::matmul_amx(weight, in, tokens, out, threads, precision == Precision::exact ? 2 : 1);
+    return kernel::matmul_tiles(*kernel::tile_kernel(isa), weight, in, tokens, out, threads,
+                                precision == Precision::exact ? 2 : 1);
   }
-#else
-  (void)precision;
-#endif
   const std::uint64_t rows = weight.rows();
   const std::uint64_t cols = weight.cols();
   const kernel::TileFunction tile = tile_for(isa);

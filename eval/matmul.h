@@ -18,16 +18,16 @@
 
 namespace galatea {
 
-/// What the products are made of. Where the processor has no AMX tiles, all are f32.
+/// What the products are made of. AMX tiles have all three, AVX-512 BF16 has f32 and fast; elsewhere all are f32.
 ///
 ///   f32     float32, in the order above
 ///   exact   each value as the sum of two bfloat16 numbers; the three products that count are summed in
-///           float32, columns in ascending order: within about 1e-5 of f32, relative to the largest terms
+///           float32: within about 1e-5 of f32, relative to the largest terms
 ///   fast    values rounded to bfloat16, sums as in exact
 enum class Precision { f32, exact, fast };
 
 std::string_view to_string(Precision precision);
-/// What `precision` comes to on `isa`: f32 where there are no tiles.
+/// What `precision` comes to on `isa`.
 Precision precision_on(Isa isa, Precision precision);
 
 /// `in` is tokens x weight.cols(), `out` tokens x weight.rows(), both row-major. Runs on `threads` OpenMP

@@ -39,7 +39,8 @@ Isa detect() {
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
     return Isa::avx2;
   }
-  return amx_permitted() ? Isa::amx : Isa::avx512;
+  if (!__builtin_cpu_supports("avx512bf16")) return Isa::avx512;
+  return amx_permitted() ? Isa::amx : Isa::avx512_bf16;
 }
 #else
 Isa detect() { return Isa::scalar; }
@@ -48,7 +49,7 @@ Isa detect() { return Isa::scalar; }
 Isa choose() {
   const char* forced = std::getenv("GALATEA_ISA");
   if (forced == nullptr || *forced == '\0') return best_isa();
-  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::amx}) {
+  for (const Isa isa : all_isas) {
     if (to_string(isa) != forced) continue;
     if (isa <= best_isa()) return isa;
     throw Error(ErrorKind::usage, "GALATEA_ISA asks for instructions that this processor does not have")
@@ -56,7 +57,7 @@ Isa choose() {
         .found(printable(forced));
   }
   throw Error(ErrorKind::usage, "GALATEA_ISA is not understood")
-      .expected("scalar, avx2, avx512 or amx")
+      .expected("scalar, avx2, avx512, avx512_bf16 or amx")
       .found(printable(forced));
 }
 
@@ -70,6 +71,8 @@ std::string_view to_string(Isa isa) {
       return "avx2";
     case Isa::avx512:
       return "avx512";
+    case Isa::avx512_bf16:
+      return "avx512_bf16";
     case Isa::amx:
       return "amx";
   }
@@ -89,7 +92,7 @@ Isa active_isa() {
 std::span<const Isa> available_isas() {
   static const std::vector<Isa> available = [] {
     std::vector<Isa> found;
-    for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::amx}) {
+    for (const Isa isa : all_isas) {
       if (isa <= best_isa()) found.push_back(isa);
     }
     return found;

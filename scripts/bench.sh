@@ -3,7 +3,7 @@
 #
 #   scripts/bench.sh [BENCHMARK_OPTION...]     e.g. --benchmark_filter=Q4_0 --benchmark_min_time=0.1
 #
-# Needs Google Benchmark: scripts/setup.sh --dev. GALATEA_ISA=scalar|avx2|avx512|amx chooses what "encode/..."
+# Needs Google Benchmark: scripts/setup.sh --dev. GALATEA_ISA=scalar|avx2|avx512|avx512_bf16|amx chooses what "encode/..."
 # runs on; the other benches name their instruction set and run on each that the processor has.
 . "$(dirname "$0")/lib.sh"
 

@@ -129,7 +129,7 @@ void register_all() {
     }
   }
   for (const galatea::Isa isa : galatea::available_isas()) {
-    if (isa == galatea::Isa::amx) continue;
+    if (isa > galatea::Isa::avx512) continue;
     const galatea::LaneEncoders& lanes = galatea::lane_encoders(isa);
     const std::string path(galatea::to_string(isa));
     register_rows("encode_lanes/Q6_K/" + path, galatea::type_info(DType::q6_k), lanes.q6_k, nullptr);

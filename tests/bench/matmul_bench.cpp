@@ -69,10 +69,11 @@ void register_all() {
   for (const BenchShape& shape : shapes) {
     for (const DType type : {DType::f32, DType::f16, DType::q4_0}) {
       for (const Isa isa : galatea::available_isas()) {
-        // The tiles are for bfloat16; float32 on them is that of AVX-512.
-        const auto precisions = isa == Isa::amx
-                                    ? std::vector{galatea::Precision::exact, galatea::Precision::fast}
-                                    : std::vector{galatea::Precision::f32};
+        std::vector<galatea::Precision> precisions;  // float32 on the tiles' processors is that of AVX-512
+        if (isa <= Isa::avx512) precisions.push_back(galatea::Precision::f32);
+        for (const galatea::Precision precision : {galatea::Precision::exact, galatea::Precision::fast}) {
+          if (galatea::precision_on(isa, precision) == precision) precisions.push_back(precision);
+        }
         for (const galatea::Precision precision : precisions) {
           const std::string name =
               std::string("matmul/") + shape.name + "/" + std::string(galatea::type_info(type).name) + "/" +

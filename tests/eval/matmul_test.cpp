@@ -6,6 +6,7 @@
 #include <cmath>
 #include <random>
 
+#include "eval/matmul_tiles.h"
 #include "format/error.h"
 
 namespace galatea {
@@ -79,48 +80,75 @@ double largest_error(const std::vector<float>& in, const std::vector<float>& wei
   return worst;
 }
 
-TEST(Matmul, TilesAreWithinTheirBoundsForAnyShapeThreadsAndBatch) {
-  if (best_isa() < Isa::amx) GTEST_SKIP() << "this processor has no AMX tiles";
-  for (const auto& [tokens, rows, cols] : {std::tuple<std::size_t, std::size_t, std::size_t>{1, 1, 1},
-                                           {3, 7, 15},
-                                           {17, 33, 31},
-                                           {33, 300, 65},
-                                           {300, 37, 600},
-                                           {2, 16, 2000}}) {
+/// Every kernel that this processor can run, the portable one among them.
+std::vector<std::pair<std::string, const kernel::TileKernel*>> tile_kernels() {
+  std::vector<std::pair<std::string, const kernel::TileKernel*>> out{{"scalar", &kernel::tile_kernel_scalar}};
+  for (const Isa isa : available_isas()) {
+    if (const kernel::TileKernel* found = kernel::tile_kernel(isa)) out.emplace_back(to_string(isa), found);
+  }
+  return out;
+}
+
+struct Shape {
+  std::size_t tokens, rows, cols;
+};
+
+TEST(MatmulTiles, WithinTheirBoundsForAnyShapeThreadsAndBatch) {
+  for (const auto& [tokens, rows, cols] : {Shape{1, 1, 1}, Shape{3, 7, 15}, Shape{17, 33, 31},
+                                           Shape{33, 300, 65}, Shape{300, 37, 600}, Shape{2, 16, 2000}}) {
     const std::vector<float> in = random_values(tokens * cols, 3);
     std::vector<float> weight = random_values(rows * cols, 4);
     for (float& value : weight) value = f16_to_f32(f32_to_f16(value));
     const RowsPtr matrix = memory_rows(weight, rows, cols);
-    for (const auto& [precision, bound] : {std::pair{Precision::exact, 2e-5}, {Precision::fast, 8e-3}}) {
-      std::vector<float> out(tokens * rows, NAN);
-      matmul(*matrix, in.data(), tokens, out.data(), 1, Isa::amx, precision);
-      EXPECT_LT(largest_error(in, weight, tokens, rows, cols, out), bound)
-          << to_string(precision) << " " << tokens << "x" << rows << "x" << cols;
-      for (const int threads : {2, 3, 7}) {
-        std::vector<float> again(tokens * rows, NAN);
-        matmul(*matrix, in.data(), tokens, again.data(), threads, Isa::amx, precision);
-        EXPECT_EQ(again, out) << threads << " threads";
+    for (const auto& [name, tiles] : tile_kernels()) {
+      for (const auto& [parts, bound] : {std::pair<std::uint64_t, double>{2, 2e-5}, {1, 8e-3}}) {
+        std::vector<float> out(tokens * rows, NAN);
+        matmul_tiles(*tiles, *matrix, in.data(), tokens, out.data(), 1, parts);
+        EXPECT_LT(largest_error(in, weight, tokens, rows, cols, out), bound)
+            << name << " " << parts << " " << tokens << "x" << rows << "x" << cols;
+        for (const int threads : {2, 3, 7}) {
+          std::vector<float> again(tokens * rows, NAN);
+          matmul_tiles(*tiles, *matrix, in.data(), tokens, again.data(), threads, parts);
+          EXPECT_EQ(again, out) << name << " " << threads << " threads";
+        }
+        // The last token by itself gives the bits that it gave among the others.
+        std::vector<float> last(rows, NAN);
+        matmul_tiles(*tiles, *matrix, in.data() + (tokens - 1) * cols, 1, last.data(), 2, parts);
+        EXPECT_TRUE(std::equal(last.begin(), last.end(), out.end() - static_cast<std::ptrdiff_t>(rows)))
+            << name;
       }
-      // The last token by itself gives the bits that it gave among the others.
-      std::vector<float> last(rows, NAN);
-      matmul(*matrix, in.data() + (tokens - 1) * cols, 1, last.data(), 2, Isa::amx, precision);
-      EXPECT_TRUE(std::equal(last.begin(), last.end(), out.end() - static_cast<std::ptrdiff_t>(rows)));
     }
   }
 }
 
-TEST(Matmul, NotANumberStaysOne) {
-  if (best_isa() < Isa::amx) GTEST_SKIP() << "this processor has no AMX tiles";
+TEST(MatmulTiles, AmxGivesTheSumsOfItsManual) {
+  const std::vector<float> in = random_values(std::size_t{35} * 200, 8);
+  const RowsPtr matrix = memory_rows(random_values(std::size_t{50} * 200, 9), 50, 200);
+  for (const auto& [name, tiles] : tile_kernels()) {
+    if (name == "avx512_bf16") continue;  // another order of sums
+    for (const std::uint64_t parts : {1U, 2U}) {
+      std::vector<float> expected(35 * 50);
+      std::vector<float> found(35 * 50);
+      matmul_tiles(kernel::tile_kernel_scalar, *matrix, in.data(), 35, expected.data(), 1, parts);
+      matmul_tiles(*tiles, *matrix, in.data(), 35, found.data(), 1, parts);
+      EXPECT_EQ(found, expected) << name << " " << parts;
+    }
+  }
+}
+
+TEST(MatmulTiles, NotANumberStaysOne) {
   std::vector<float> weight(40 * 64, 1.0F);
   weight[35 * 64 + 7] = NAN;
   weight[36 * 64 + 7] = INFINITY;
   const std::vector<float> in(64, 1.0F);
-  for (const Precision precision : {Precision::exact, Precision::fast}) {
-    std::vector<float> out(40);
-    matmul(*memory_rows(weight, 40, 64), in.data(), 1, out.data(), 2, Isa::amx, precision);
-    EXPECT_TRUE(std::isnan(out[35]));
-    EXPECT_FALSE(std::isfinite(out[36]));
-    EXPECT_EQ(out[34], 64.0F);
+  for (const auto& [name, tiles] : tile_kernels()) {
+    for (const std::uint64_t parts : {1U, 2U}) {
+      std::vector<float> out(40);
+      matmul_tiles(*tiles, *memory_rows(weight, 40, 64), in.data(), 1, out.data(), 2, parts);
+      EXPECT_TRUE(std::isnan(out[35])) << name;
+      EXPECT_FALSE(std::isfinite(out[36])) << name;
+      EXPECT_EQ(out[34], 64.0F) << name;
+    }
   }
 }
 
@@ -129,6 +157,7 @@ TEST(Matmul, WithoutTilesEveryPrecisionIsFloat32) {
     EXPECT_EQ(precision_on(isa, Precision::exact), Precision::f32);
     EXPECT_EQ(precision_on(isa, Precision::fast), Precision::f32);
   }
+  EXPECT_EQ(precision_on(Isa::avx512_bf16, Precision::exact), Precision::f32);
   const std::vector<float> in = random_values(3 * 40, 5);
   const RowsPtr matrix = memory_rows(random_values(9 * 40, 6), 9, 40);
   std::vector<float> plain(27);

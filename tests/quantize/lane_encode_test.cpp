@@ -191,7 +191,7 @@ TEST(LaneEncode, GgmlLibrary_agrees_over_millions_of_blocks) {
                   static_cast<std::int64_t>(cols), given);
         compared += expected.size() / type_info(row.type).block_bytes;
         for (const Isa isa : available_isas()) {
-          if (isa == Isa::amx) continue;
+          if (isa > Isa::avx512) continue;
           expect_same_blocks(expected, encode(row, isa, values, cols, given), type_info(row.type).block_bytes,
                              describe(row, kind, isa, given != nullptr));
         }

@@ -1,6 +1,6 @@
-#include "eval/matmul_amx.h"
+#include "eval/matmul_tiles.h"
 
-// Blocks of the AMX product, so that what is used again stays in the caches: a chunk of weight rows is decoded
+// Blocks of the product, so that what is used again stays in the caches: a chunk of weight rows is decoded
 // once for a stretch of tokens; of it, `kStepsAtOnce` column steps of up to 256 rows and 256 tokens (512 KiB each
 // with two parts) and their sums share the second-level cache.
 #include <omp.h>
@@ -11,9 +11,6 @@
 #include <memory>
 #include <vector>
 
-#include "eval/matmul_amx_kernel.h"
-
-#if defined(GALATEA_X86)
 namespace galatea::kernel {
 namespace {
 
@@ -56,8 +53,9 @@ struct Workspace {
 
 class Product {
  public:
-  Product(const Rows& weight, const float* in, float* out, std::uint64_t parts)
-      : weight_(weight),
+  Product(const TileKernel& kernel, const Rows& weight, const float* in, float* out, std::uint64_t parts)
+      : kernel_(kernel),
+        weight_(weight),
         in_(in),
         out_(out),
         parts_(parts),
@@ -94,7 +92,7 @@ class Product {
 #pragma omp for schedule(static)
       for (std::int64_t panel = 0; panel < panels; ++panel) pack_inputs(static_cast<std::uint64_t>(panel));
       Workspace& space = spaces[static_cast<std::size_t>(omp_get_thread_num())];
-      amx_begin();
+      kernel_.begin();
 #pragma omp for schedule(dynamic, 1)
       for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
         if (failed_.load(std::memory_order_relaxed)) continue;
@@ -106,15 +104,15 @@ class Product {
           failed_.store(true, std::memory_order_relaxed);
         }
       }
-      amx_end();
+      kernel_.end();
     }
   }
 
   void pack_inputs(std::uint64_t panel) {
     const std::uint64_t first = panel * kTileRows;
     const std::uint64_t count = first < tokens_ ? std::min(kTileRows, tokens_ - first) : 0;
-    amx_pack_inputs(in_ + (first_token_ + std::min(first, tokens_ - 1)) * weight_.cols(), count,
-                    weight_.cols(), weight_.cols(), parts_, inputs_ + panel * panel_values_);
+    kernel_.pack_inputs(in_ + (first_token_ + std::min(first, tokens_ - 1)) * weight_.cols(), count,
+                        weight_.cols(), weight_.cols(), parts_, inputs_ + panel * panel_values_);
   }
 
   void run_chunk(std::uint64_t first_row, Workspace& space) {
@@ -125,8 +123,8 @@ class Product {
       const std::uint64_t count = begin < rows ? std::min(kTileRows, rows - begin) : 0;
       const auto values = std::span(space.decoded.get(), static_cast<std::size_t>(count * weight_.cols()));
       if (count > 0) weight_.read_f32(first_row + begin, count, values);
-      amx_pack_weights(values.data(), count, weight_.cols(), weight_.cols(), parts_,
-                       space.weights.get() + panel * panel_values_);
+      kernel_.pack_weights(values.data(), count, weight_.cols(), weight_.cols(), parts_,
+                           space.weights.get() + panel * panel_values_);
     }
     for (std::uint64_t token = 0; token < tokens_; token += kTokensAtOnce) {
       const std::uint64_t here = std::min(kTokensAtOnce, tokens_ - token);
@@ -146,8 +144,8 @@ class Product {
         for (std::uint64_t t = 0; t < token_panels; t += 2) {
           const std::uint16_t* inputs =
               inputs_ + (token / kTileRows + t) * panel_values_ + step * parts_ * kTileValues;
-          amx_block(weights, panel_values_, inputs, panel_values_, steps, parts_,
-                    space.sums.get() + row * sums_stride + t * kTileSums, sums_stride, step == 0);
+          kernel_.block(weights, panel_values_, inputs, panel_values_, steps, parts_,
+                        space.sums.get() + row * sums_stride + t * kTileSums, sums_stride, step == 0);
         }
       }
     }
@@ -165,6 +163,7 @@ class Product {
     }
   }
 
+  const TileKernel& kernel_;
   const Rows& weight_;
   const float* in_;
   float* out_;
@@ -177,10 +176,18 @@ class Product {
 
 }  // namespace
 
-void matmul_amx(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads,
-                std::uint64_t parts) {
-  Product(weight, in, out, parts).run(tokens, threads);
+void matmul_tiles(const TileKernel& kernel, const Rows& weight, const float* in, std::uint64_t tokens,
+                  float* out, int threads, std::uint64_t parts) {
+  Product(kernel, weight, in, out, parts).run(tokens, threads);
+}
+
+const TileKernel* tile_kernel(Isa isa) {
+#if defined(GALATEA_X86)
+  if (isa == Isa::amx) return &tile_kernel_amx;
+  if (isa == Isa::avx512_bf16) return &tile_kernel_avx512_bf16;
+#endif
+  (void)isa;
+  return nullptr;
 }
 
 }  // namespace galatea::kernel
-#endif

@@ -1,0 +1,19 @@
+// The matrix product in bfloat16 parts, tile by tile; matmul() chooses it.
+#pragma once
+
+#include <cstdint>
+
+#include "eval/matmul_tiles_kernel.h"
+#include "format/isa.h"
+#include "format/rows.h"
+
+namespace galatea::kernel {
+
+/// As matmul(); `parts` bfloat16 numbers for each value, 1 or 2 (matmul_tiles_kernel.h).
+void matmul_tiles(const TileKernel& kernel, const Rows& weight, const float* in, std::uint64_t tokens,
+                  float* out, int threads, std::uint64_t parts);
+
+/// What `isa` has for products of bfloat16; nullptr where it has nothing that is faster than float32.
+const TileKernel* tile_kernel(Isa isa);
+
+}  // namespace galatea::kernel
