@@ -506,7 +506,9 @@ class SmallDisk {
 
 TEST(PlanResume, ADiskThatFillsUpIsAClearErrorAndTheWorkGoesOnWhenThereIsRoom) {
   const SmallDisk disk("size=200k");
-  if (!disk.mounted()) GTEST_SKIP() << "needs the right to mount a tmpfs";
+  if (!disk.mounted())
+    GTEST_SKIP() << "a disk that fills up is played by a tmpfs of 200 KiB, and this user may not mount one: "
+                    "run as root";
   const auto counter = std::make_shared<Counter>();
   counter->most = 100;
   counter->die = [&] {  // someone else takes the room that the second file was to have
@@ -531,18 +533,30 @@ TEST(PlanResume, ADiskThatFillsUpIsAClearErrorAndTheWorkGoesOnWhenThereIsRoom) {
   EXPECT_LE(finish(disk.folder()), 551U);
 }
 
+/// More than any disk has.
+class EndlessRows final : public Rows {
+ public:
+  EndlessRows() : Rows(DType::f32, std::uint64_t{1} << 40U, std::uint64_t{1} << 16U) {}
+  void read(std::uint64_t, std::uint64_t, std::span<std::byte>) const override { throw Killed(); }
+};
+
 TEST(PlanResume, ADiskThatIsTooSmallIsFoundBeforeTheWork) {
-  const SmallDisk disk("size=80k");
-  if (!disk.mounted()) GTEST_SKIP() << "needs the right to mount a tmpfs";
-  const auto counter = std::make_shared<Counter>();
+  const TempFolder folder;
+  Plan plan = sample(std::make_shared<Counter>());
+  FileLayout layout = literal_layout("endless.bin", "head of the file");
+  const RowsPtr rows = std::make_shared<EndlessRows>();
+  layout.tensors.push_back({"endless", {rows->rows(), rows->cols()}, rows, {}, 0});
+  layout.segments.emplace_back(TensorSegment{0});
+  plan.files.push_back(std::move(layout));
   Job job("options", {});
   try {
-    write_plan(sample(counter), disk.folder().path(), resumable(job));
+    write_plan(std::move(plan), folder.path(), resumable(job));
     ADD_FAILURE();
   } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::system);
     EXPECT_EQ(error.problem(), "not enough free disk space");
   }
-  EXPECT_EQ(counter->read, 0U);
+  EXPECT_EQ(list_folder(folder.path()), std::vector<std::string>{});
 }
 
 TEST(PlanResume, NamesOfTheEnginesOwnFilesAreRefused) {

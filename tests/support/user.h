@@ -26,6 +26,10 @@ class OrdinaryUser {
 
   /// False in a container that has no such user.
   bool effective() const { return effective_; }
+  static const char* lacking() {
+    return "root reads and writes whatever the permissions say, and may not become user 65534 here "
+           "(seteuid): run the tests as an ordinary user";
+  }
 
  private:
   static constexpr uid_t kNobody = 65534;
