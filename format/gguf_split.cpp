@@ -70,11 +70,12 @@ std::optional<GgufPartName> parse_gguf_part_name(std::string_view name) {
   return out;
 }
 
-std::vector<std::uint64_t> gguf_part_ends(const GgufFile& file) {
+std::vector<std::uint64_t> gguf_part_ends(const std::vector<std::filesystem::path>& files,
+                                          const std::vector<Tensor>& tensors) {
   std::vector<std::uint64_t> ends;
   std::size_t tensor = 0;
-  for (const std::filesystem::path& part : file.files()) {
-    while (tensor < file.tensors().size() && file.tensors()[tensor].file == part) ++tensor;
+  for (const std::filesystem::path& part : files) {
+    while (tensor < tensors.size() && tensors[tensor].file == part) ++tensor;
     ends.push_back(tensor);
   }
   return ends;

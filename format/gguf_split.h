@@ -38,8 +38,10 @@ struct GgufPartName {
 /// Such a name taken apart; nothing when it is none.
 std::optional<GgufPartName> parse_gguf_part_name(std::string_view name);
 
-/// Where the parts of an open file end: the number of tensors in it and in those before, for each part.
-std::vector<std::uint64_t> gguf_part_ends(const GgufFile& file);
+/// Where the parts of a model end: for each of `files` the number of `tensors` in it and in those before it.
+/// Tensors follow each other as the files do.
+std::vector<std::uint64_t> gguf_part_ends(const std::vector<std::filesystem::path>& files,
+                                          const std::vector<Tensor>& tensors);
 
 /// The files of a split model, whatever its number of parts (1 too); entries split.* of `metadata` are replaced.
 /// Throws Error(usage) for more than 65,535 parts and for what gguf_layout refuses.

@@ -61,7 +61,7 @@ TEST(GgufSplit, a_part_is_full_when_the_next_tensor_would_pass_the_limit) {
 TEST(GgufSplit, the_parts_of_gguf_py_merge_and_come_back_byte_for_byte) {
   const fs::path first = test::test_data("gguf/split-00001-of-00003.gguf");
   const GgufFile parts = GgufFile::open(first);
-  EXPECT_EQ(gguf_part_ends(parts), (std::vector<std::uint64_t>{1, 2, 3}));
+  EXPECT_EQ(gguf_part_ends(parts.files(), parts.tensors()), (std::vector<std::uint64_t>{1, 2, 3}));
   test::TempFolder folder;
   write_file(gguf_layout("m.gguf", without_split_keys(parts.metadata()), parts.tensors()), folder / "m.gguf",
              {});
