@@ -42,6 +42,8 @@ constexpr auto commands = std::to_array<BindCommand>({
     bind_merge_lora,
     bind_convert,
     bind_quantize,
+    bind_split,
+    bind_merge,
     bind_verify,
     bind_inspect,
     bind_diff,

@@ -35,7 +35,7 @@ std::vector<std::byte> directory_of(const ByteSource& archive) {
   const std::vector<std::byte> tail = archive.read(archive.size() - length, length);
   for (std::size_t at = tail.size() < end_bytes ? 0 : tail.size() - end_bytes + 1; at-- > 0;) {
     const LittleEndian end(std::span<const std::byte>(tail).subspan(at));
-    if (end.u32(0) != end_magic) continue;
+    if (end.u32(0) != end_magic || at + end_bytes + end.u16(20) != tail.size()) continue;
     const std::uint64_t size = end.u32(12);
     const std::uint64_t offset = end.u32(16);
     if (size > largest_directory || offset + size > archive.size())

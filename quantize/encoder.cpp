@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -14,7 +15,7 @@
 namespace galatea {
 namespace {
 
-constexpr std::size_t tally_width = 8;
+constexpr std::size_t tally_head = 8, tally_width = 4;
 
 template <DType type>
 void encode_plain(const float* in, std::byte* out, std::uint64_t rows, std::uint64_t cols, const float*) {
@@ -152,15 +153,18 @@ class QuantizedRows final : public Rows {
   void measure(std::uint64_t first, std::span<const float> values, std::span<const float> decoded) const {
     const auto cols = static_cast<std::size_t>(this->cols());
     for (std::size_t begin = 0; begin < values.size(); begin += cols) {
-      double error = 0;
-      double value = 0;
+      double error = 0, value = 0, gain = 0, largest = 0;
       for (std::size_t i = begin; i < begin + cols; ++i) {
         const double exact = static_cast<double>(values[i]);
-        const double off = static_cast<double>(decoded[i]) - exact;
+        const double found = static_cast<double>(decoded[i]);
+        const double off = found - exact;
         error += off * off;
         value += exact * exact;
+        gain += off * (found + exact);
+        largest = std::max(largest, std::abs(off));
       }
-      error_->set_row(first + begin / cols, error, value);
+      error_->set_row(first + begin / cols, {static_cast<float>(error), static_cast<float>(value),
+                                             static_cast<float>(gain), static_cast<float>(largest)});
     }
   }
 
@@ -181,17 +185,21 @@ const Encoder* find_encoder(DType type) {
   return nullptr;
 }
 
-void QuantizationError::set_row(std::uint64_t row, double squared_error, double squared_value) {
-  rows_.at(row).error.store(squared_error, std::memory_order_relaxed);
-  rows_.at(row).value.store(squared_value, std::memory_order_relaxed);
+void QuantizationError::set_row(std::uint64_t row, const RowError& error) {
+  Row& place = rows_.at(row);
+  place.error.store(error.squared_error, std::memory_order_relaxed);
+  place.value.store(error.squared_value, std::memory_order_relaxed);
+  place.gain.store(error.gain, std::memory_order_relaxed);
+  place.largest.store(error.largest, std::memory_order_relaxed);
 }
 
 std::string QuantizationError::tally(std::uint64_t first, std::uint64_t count) const {
   std::vector<std::byte> bytes;
-  append_little_endian(bytes, first, tally_width);
+  append_little_endian(bytes, first, tally_head);
   for (std::uint64_t row = first; row < first + count; ++row) {
-    for (const std::atomic<double>* value : {&rows_.at(row).error, &rows_.at(row).value})
-      append_little_endian(bytes, std::bit_cast<std::uint64_t>(value->load(std::memory_order_relaxed)),
+    const Row& place = rows_.at(row);
+    for (const std::atomic<float>* value : {&place.error, &place.value, &place.gain, &place.largest})
+      append_little_endian(bytes, std::bit_cast<std::uint32_t>(value->load(std::memory_order_relaxed)),
                            tally_width);
   }
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -200,30 +208,52 @@ std::string QuantizationError::tally(std::uint64_t first, std::uint64_t count) c
 void QuantizationError::restore(std::string_view tally) {
   const LittleEndian numbers(std::as_bytes(std::span(tally)));
   const std::uint64_t first = numbers.u64(0);
-  const std::size_t count = tally.size() / (2 * tally_width);
-  if (tally.size() != (2 * count + 1) * tally_width || first > rows_.size() || count > rows_.size() - first)
+  const std::size_t count = tally.size() < tally_head ? 0 : (tally.size() - tally_head) / (4 * tally_width);
+  if (tally.size() != tally_head + 4 * count * tally_width || first > rows_.size() ||
+      count > rows_.size() - first)
     throw Error(ErrorKind::input, "the journal holds a tally of other rows");
   for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t at = (2 * i + 1) * tally_width;
-    set_row(first + i, std::bit_cast<double>(numbers.u64(at)),
-            std::bit_cast<double>(numbers.u64(at + tally_width)));
+    const std::size_t at = tally_head + 4 * i * tally_width;
+    const auto number = [&](std::size_t n) {
+      return std::bit_cast<float>(numbers.u32(at + n * tally_width));
+    };
+    set_row(first + i, {number(0), number(1), number(2), number(3)});
   }
+}
+
+QuantizationError::Sums QuantizationError::sums() const {
+  Sums sums;
+  for (const Row& row : rows_) {
+    sums.error += static_cast<double>(row.error.load(std::memory_order_relaxed));
+    sums.value += static_cast<double>(row.value.load(std::memory_order_relaxed));
+    sums.gain += static_cast<double>(row.gain.load(std::memory_order_relaxed));
+  }
+  return sums;
 }
 
 double QuantizationError::rms_error(std::uint64_t values) const {
-  double sum = 0;
-  for (const Row& row : rows_) sum += row.error.load(std::memory_order_relaxed);
-  return values == 0 ? 0 : std::sqrt(sum / static_cast<double>(values));
+  return values == 0 ? 0 : std::sqrt(sums().error / static_cast<double>(values));
 }
 
 double QuantizationError::relative_error() const {
-  double error = 0;
-  double value = 0;
-  for (const Row& row : rows_) {
-    error += row.error.load(std::memory_order_relaxed);
-    value += row.value.load(std::memory_order_relaxed);
-  }
-  return value == 0 ? 0 : std::sqrt(error / value);
+  const Sums all = sums();
+  if (all.value == 0) return 0;
+  const double error = std::sqrt(all.error / all.value);
+  return std::isfinite(error) ? error : std::numeric_limits<double>::infinity();
+}
+
+double QuantizationError::max_error() const {
+  float largest = 0;
+  for (const Row& row : rows_) largest = std::max(largest, row.largest.load(std::memory_order_relaxed));
+  return static_cast<double>(largest);
+}
+
+double QuantizationError::cosine() const {
+  // 2 x.y = x.x + y.y - (y - x).(y - x), in small differences, which single precision holds.
+  const Sums all = sums();
+  const double decoded = all.value + all.gain;
+  if (all.value <= 0 || decoded <= 0) return 1;
+  return std::min(1.0, (all.value + (all.gain - all.error) / 2) / std::sqrt(all.value * decoded));
 }
 
 RowsPtr quantize_rows(RowsPtr source, DType type, std::shared_ptr<QuantizationError> error,

@@ -65,7 +65,7 @@ TEST(Miniature, quantized_files_are_those_that_gguf_py_confirmed) {
   for (const NamedMix& mix : all_mixes()) {
     if (!digests.contains(mix.name)) continue;  // below, with importance
     const QuantizationPlan plan = plan_of(test::test_data("miniature/base-hf"), mix.name);
-    EXPECT_EQ(digest_of(plan.layout), digests.at(mix.name)) << mix.name;
+    EXPECT_EQ(digest_of(plan.files.front()), digests.at(mix.name)) << mix.name;
   }
 }
 
@@ -92,17 +92,18 @@ TEST(Miniature, mixes_that_need_importance_have_it_or_are_refused) {
       EXPECT_THROW(plan_quantization(model, "m.gguf", options), Error) << name;
     }
     options.importance = importance.weights;
-    EXPECT_EQ(digest_of(plan_quantization(std::move(model), "m.gguf", options).layout), digest) << name;
+    EXPECT_EQ(digest_of(plan_quantization(std::move(model), "m.gguf", options).files.front()), digest)
+        << name;
   }
 }
 
 TEST(Miniature, meta_and_hugging_face_weights_give_the_same_tensors) {
   const QuantizationPlan meta = plan_of(test::test_data("miniature/meta"), "Q4_1");
   const QuantizationPlan hf = plan_of(test::test_data("miniature/base-hf"), "Q4_1");
-  ASSERT_EQ(meta.layout.tensors.size(), hf.layout.tensors.size());
-  for (std::size_t i = 0; i < meta.layout.tensors.size(); ++i) {
-    const Tensor& a = meta.layout.tensors[i];
-    const Tensor& b = hf.layout.tensors[i];
+  ASSERT_EQ(meta.files.front().tensors.size(), hf.files.front().tensors.size());
+  for (std::size_t i = 0; i < meta.files.front().tensors.size(); ++i) {
+    const Tensor& a = meta.files.front().tensors[i];
+    const Tensor& b = hf.files.front().tensors[i];
     ASSERT_EQ(a.name, b.name);
     ASSERT_EQ(a.bytes(), b.bytes());
     std::vector<std::byte> left(a.bytes()), right(b.bytes());
@@ -115,10 +116,10 @@ TEST(Miniature, meta_and_hugging_face_weights_give_the_same_tensors) {
 TEST(Miniature, the_way_through_gguf_changes_nothing) {
   test::TempFolder folder;
   test::write_bytes(folder / "f16.gguf",
-                    bytes_of(plan_of(test::test_data("miniature/base-hf"), "F16").layout));
+                    bytes_of(plan_of(test::test_data("miniature/base-hf"), "F16").files.front()));
   for (const char* type : {"Q4_0", "Q5_1", "F32"}) {
-    EXPECT_EQ(bytes_of(plan_of(folder / "f16.gguf", type).layout),
-              bytes_of(plan_of(test::test_data("miniature/base-hf"), type).layout))
+    EXPECT_EQ(bytes_of(plan_of(folder / "f16.gguf", type).files.front()),
+              bytes_of(plan_of(test::test_data("miniature/base-hf"), type).files.front()))
         << type;
   }
 }
