@@ -94,13 +94,13 @@ std::vector<std::int32_t> Tokenizer::encode_stretch(std::string_view text) const
   return ids;
 }
 
-std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool around) const {
   require_utf8(text);
   std::string with_mark;
   if (!special_.legacy && !text.empty()) text = with_mark = marked(text);
   const std::vector<Stretch> stretches = cut_at_special_tokens(text, special_);
   std::vector<std::int32_t> out;
-  if (special_.first) out.push_back(*special_.first);
+  if (around && special_.first) out.push_back(*special_.first);
   for (std::size_t i = 0; i < stretches.size(); ++i) {
     if (stretches[i].special != nullptr) {
       out.push_back(stretches[i].special->id);
@@ -111,7 +111,7 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
                            segmenter_.model().pieces[static_cast<std::size_t>(ids[0])].text == space_mark;
     if (!lone_mark) out.insert(out.end(), ids.begin(), ids.end());
   }
-  if (special_.last) out.push_back(*special_.last);
+  if (around && special_.last) out.push_back(*special_.last);
   return out;
 }
 
