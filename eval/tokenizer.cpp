@@ -5,9 +5,9 @@
 #include <string>
 #include <utility>
 
-#include "eval/sentencepiece_proto.h"
 #include "format/error.h"
 #include "format/gguf.h"
+#include "format/gguf_llama.h"
 #include "format/utf8.h"
 
 namespace galatea {
@@ -71,7 +71,7 @@ Tokenizer from_gguf(const GgufFile& file, std::optional<UnkRule> rule) {
     require_no_rule(rule, file.files().front());
     return {byte_level_tokenizer_of(file), "the GGUF file's vocabulary"};
   }
-  SentencePieceModel model = sentencepiece_model_of(file);
+  SentencePieceModel model = sentencepiece_from_gguf(file);
   SpecialTokens special = special_tokens_of(model);
   if (!file.get_boolean("tokenizer.ggml.add_bos_token").value_or(true)) special.first.reset();
   if (file.get_boolean("tokenizer.ggml.add_eos_token").value_or(false) && model.eos_id >= 0)
