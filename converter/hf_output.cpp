@@ -112,6 +112,8 @@ void make_side_files(const Checkpoint& source, const LlamaConfig& config, DType 
   }
 }
 
+}  // namespace
+
 void carry_tokenizer(const fs::path& folder, Plan& plan) {
   for (const char* const name : carried) {
     if (name == std::string_view("generation_config.json") || !fs::is_regular_file(folder / name)) continue;
@@ -119,8 +121,6 @@ void carry_tokenizer(const fs::path& folder, Plan& plan) {
     plan.files.push_back(copy_layout(name, open_file(folder / name)));
   }
 }
-
-}  // namespace
 
 HfOutput hf_output(const Checkpoint& source, HfModel model, const HfOutputOptions& options) {
   HfOutput out;
