@@ -5,9 +5,9 @@
 #include <string>
 #include <utility>
 
-#include "eval/sentencepiece_proto.h"
 #include "format/error.h"
 #include "format/gguf.h"
+#include "format/gguf_llama.h"
 #include "format/utf8.h"
 
 namespace galatea {
@@ -53,7 +53,7 @@ Tokenizer from_model_file(const fs::path& file, std::optional<UnkRule> rule) {
 }
 
 Tokenizer from_gguf(const GgufFile& file, std::optional<UnkRule> rule) {
-  SentencePieceModel model = sentencepiece_model_of(file);
+  SentencePieceModel model = sentencepiece_from_gguf(file);
   SpecialTokens special = special_tokens_of(model);
   if (!file.get_boolean("tokenizer.ggml.add_bos_token").value_or(true)) special.first.reset();
   if (file.get_boolean("tokenizer.ggml.add_eos_token").value_or(false) && model.eos_id >= 0)
@@ -94,13 +94,13 @@ std::vector<std::int32_t> Tokenizer::encode_stretch(std::string_view text) const
   return ids;
 }
 
-std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool around) const {
   require_utf8(text);
   std::string with_mark;
   if (!special_.legacy && !text.empty()) text = with_mark = marked(text);
   const std::vector<Stretch> stretches = cut_at_special_tokens(text, special_);
   std::vector<std::int32_t> out;
-  if (special_.first) out.push_back(*special_.first);
+  if (around && special_.first) out.push_back(*special_.first);
   for (std::size_t i = 0; i < stretches.size(); ++i) {
     if (stretches[i].special != nullptr) {
       out.push_back(stretches[i].special->id);
@@ -111,7 +111,7 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
                            segmenter_.model().pieces[static_cast<std::size_t>(ids[0])].text == space_mark;
     if (!lone_mark) out.insert(out.end(), ids.begin(), ids.end());
   }
-  if (special_.last) out.push_back(*special_.last);
+  if (around && special_.last) out.push_back(*special_.last);
   return out;
 }
 

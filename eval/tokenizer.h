@@ -20,9 +20,9 @@ class Tokenizer {
  public:
   Tokenizer(Segmenter segmenter, SpecialTokens special);
 
-  /// The ids of `text` with BOS before and EOS after as the rules say. Throws Error(input) naming the byte
+  /// The ids of `text`, if `around` with BOS before and EOS after as the rules say. Throws Error(input) naming the byte
   /// when `text` is not UTF-8. Any number of threads may call it at once.
-  std::vector<std::int32_t> encode(std::string_view text) const;
+  std::vector<std::int32_t> encode(std::string_view text, bool around = true) const;
 
   const SpecialTokens& special() const { return special_; }
   /// Ids run from 0 to this, exclusive; added tokens included.
