@@ -155,6 +155,8 @@ void replace_tokenizer(const fs::path& tokenizer, const fs::path& folder, HfOutp
   out.plan.files.push_back(copy_layout("tokenizer.model", file));
 }
 
+}  // namespace
+
 void carry_tokenizer(const fs::path& folder, Plan& plan) {
   for (const char* const name : carried) {
     if (name == std::string_view("generation_config.json") || !fs::is_regular_file(folder / name)) continue;
@@ -162,8 +164,6 @@ void carry_tokenizer(const fs::path& folder, Plan& plan) {
     plan.files.push_back(copy_layout(name, open_file(folder / name)));
   }
 }
-
-}  // namespace
 
 HfOutput hf_output(const Checkpoint& source, HfModel model, const HfOutputOptions& options) {
   HfOutput out;

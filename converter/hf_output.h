@@ -37,4 +37,7 @@ struct HfOutput {
 /// the tokenizer from tokenizer.model, which is made anew from the vocabulary of a GGUF.
 HfOutput hf_output(const Checkpoint& source, HfModel model, const HfOutputOptions& options);
 
+/// Copies of the tokenizer's files in `folder`, in place of those of the same names in the plan.
+void carry_tokenizer(const std::filesystem::path& folder, Plan& plan);
+
 }  // namespace galatea
