@@ -136,7 +136,7 @@ def models():
     attack("heads_do_not_divide.gguf", model({"llama.attention.head_count": u32("llama.attention.head_count", 7)}),
            "heads that do not divide the width", "head")
     attack("width_of_2_to_32.gguf", model({"llama.embedding_length": u32("llama.embedding_length", 2**32 - 2)}),
-           "a width whose matrices are of exabytes", "token_embd.weight")
+           "a width whose matrices are of exabytes", "hidden size is out of range")
     attack("layers_are_a_text.gguf", model({"llama.block_count": string("llama.block_count", "1")}), "a number that is a text",
            "is of the wrong kind")
     attack("scores_fewer_than_tokens.gguf",
@@ -183,7 +183,7 @@ def matrices():
     attack("columns_of_2_to_31.imatrix.dat", dat(1, matrix("a", 1, [1.0], columns=2**31 - 1)), "8 GiB of weights in a file of 30 bytes",
            "not a number of columns")
     attack("columns_past_the_end.imatrix.dat", dat(1, matrix("a", 1, [1.0], columns=2**24)), "64 MiB of weights in a file of 30 bytes",
-           "past the end")
+           "ends too early")
     attack("chunks_negative.imatrix.dat", dat(1, matrix("a", -5, [1.0])), "weights that change their sign when divided",
            "not a number of chunks")
     attack("weight_nan.imatrix.dat", dat(1, matrix("a", 1, [1.0, nan])), "makes every comparison of the search false",
@@ -191,7 +191,7 @@ def matrices():
     attack("weight_infinite.imatrix.dat", dat(1, matrix("a", 1, [float("inf")])), "sums that are infinite", "negative or no finite number")
     attack("weight_negative.imatrix.dat", dat(1, matrix("a", 1, [-1.0])), "a scale search that prefers errors", "negative or no finite number")
     attack("matrix_twice.imatrix.dat", dat(2, matrix("a", 1, [1.0]) * 2), "one name, two matrices", "has a tensor twice")
-    pair = [info("a.in_sum2", [8]), info("a.counts", [1], offset=32)]
+    pair = [info("a.in_sum2", [8, 1]), info("a.counts", [1, 1], offset=32)]
     floats = lambda *values: b"".join(struct.pack("<f", v) for v in values)
     attack("another_gguf.imatrix.gguf", gguf([string("general.type", "model")]), "a model for an importance matrix", "no importance matrix")
     attack("sums_without_counts.imatrix.gguf", imatrix(pair[:1], floats(*[1.0] * 8)), "sums that were never counted", "one count for each tensor")
@@ -202,8 +202,8 @@ def matrices():
     attack("sum_negative.imatrix.gguf", imatrix(pair, floats(*[-1.0] * 8, 2.0) + bytes(28)), "sums of squares below zero",
            "negative or no finite number")
     attack("counts_as_long_as_sums.imatrix.gguf",
-           imatrix([pair[0], info("a.counts", [8], offset=32)], floats(*[1.0] * 16)), "counts of another shape", "one count for each tensor")
-    attack("sums_of_another_type.imatrix.gguf", imatrix([info("a.in_sum2", [8], kind=TYPE_F16), pair[1]], bytes(64)),
+           imatrix([pair[0], info("a.counts", [8, 1], offset=32)], floats(*[1.0] * 16)), "counts of another shape", "one count for each tensor")
+    attack("sums_of_another_type.imatrix.gguf", imatrix([info("a.in_sum2", [8, 1], kind=TYPE_F16), pair[1]], bytes(64)),
            "sums that are no float32", "one count for each tensor")
     attack("no_matrices.imatrix.gguf", imatrix([], b""), "nothing at all", "an importance matrix without tensors")
 
