@@ -66,7 +66,7 @@ for type in "${types[@]}"; do
   [ "$type" = MXFP4 ] || compare "" "$type" m.gguf "" ""
   [ "$type" = MXFP4 ] || compare "imatrix" "$type" m.gguf "--imatrix $imatrix" "--imatrix $imatrix"
   [ "$type" = MXFP4_MOE ] || compare "pure" "$type" m.gguf "--pure" "--pure"
-  compare "576 columns, fallback" "$type" small.gguf "--fallback" ""
+  [ "$type" = MXFP4 ] || compare "576 columns, fallback" "$type" small.gguf "--fallback" ""
 done
 say "$same files the same, $differ differ, $refused refused"
 [ "$differ" -eq 0 ]
