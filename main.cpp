@@ -40,6 +40,7 @@ constexpr auto commands = std::to_array<BindCommand>({
     bind_encode,
     bind_base,
     bind_merge_lora,
+    bind_extract_lora,
     bind_convert,
     bind_quantize,
     bind_split,

@@ -156,6 +156,7 @@ Conversion convert_model(const Checkpoint& source, HfModel model, const ConvertO
        .type = options.type,
        .max_shard_bytes = options.max_shard_bytes,
        .name_or_path = options.name_or_path,
+       .tokenizer = options.tokenizer,
        .tokenizer_folder = options.tokenizer_folder});
   return {std::move(folder.plan), false, std::move(folder.losses), std::move(folder.notes)};
 }

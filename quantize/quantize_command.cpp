@@ -288,7 +288,7 @@ void bind_quantize(CLI::App& app, Action& chosen) {
       ->type_name("NAME");
   command->add_option("--exclude-weights", options->exclude, "No importance for names with this part")
       ->type_name("NAME");
-  command->add_option("--tokenizer", options->tokenizer, "Its tokenizer.model, where it is elsewhere")
+  command->add_option("--tokenizer", options->tokenizer, "A tokenizer.model other than the input's own")
       ->type_name("FILE");
   command->add_option("--name", options->name, "general.name in the file (default: that of the input)")
       ->type_name("NAME");
