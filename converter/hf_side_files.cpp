@@ -102,6 +102,7 @@ std::string torch_dtype_name(DType type) {
 }
 
 std::string config_json(const LlamaConfig& config, DType type, std::string_view transformers_version) {
+  config.require_plain_attention();
   ordered_json document = {
       {"architectures", {"LlamaForCausalLM"}},
       {"bos_token_id", config.bos_id},

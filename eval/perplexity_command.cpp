@@ -139,7 +139,7 @@ void bind_perplexity(CLI::App& app, Action& chosen) {
       ->type_name("FILE")
       ->excludes("--corpus-file")
       ->excludes("--unk");
-  command->add_option("--tokenizer", options->tokenizer, "A tokenizer.model other than the model's own")
+  command->add_option("--tokenizer", options->tokenizer, "A tokenizer.model or .json other than the model's")
       ->type_name("FILE");
   CLI::Option* value = command
                            ->add_option("--expect", options->expected,

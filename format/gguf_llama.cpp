@@ -128,6 +128,7 @@ GgufModel keep_gguf(const Checkpoint& checkpoint, const GgufModelOptions& option
 
 GgufMetadata llama_gguf_metadata(const LlamaConfig& config, const SentencePieceModel& tokenizer,
                                  const std::vector<AddedToken>& added, const std::string& name) {
+  config.require_plain_attention();
   Vocabulary vocabulary = make_vocabulary(config, tokenizer, added);
   GgufMetadata metadata = {
       {"general.architecture", std::string("llama")},

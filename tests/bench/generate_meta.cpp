@@ -1,10 +1,13 @@
 // Writes a folder as Meta released LLaMA in, with generated weights of the true shapes: what the scripts/bench_*
 // work on, since the real weights cannot be handed around.
 //
-//   generate_meta OUT_FOLDER SHAPE [TOKENIZER.model] [--layers N] [--shards N]
+//   generate_meta OUT_FOLDER SHAPE [TOKENIZER.model] [--layers N] [--shards N] [--vocabulary N]
 //                [--adapter OUT_FOLDER [--rank R]]
 //
 //   SHAPE   dim  heads kv_heads layers shards      --layers and --shards replace the last two
+//   576     576      9        3     30      1      of SmolLM2-135M: rows are no whole blocks of 256
+//   0.1B    768     12       12     12      1
+//   0.4B   1280     20        4     18      1
 //   1.1B   2048     32        4     22      1
 //   7B     4096     32       32     32      1
 //   13B    5120     40       40     40      2
@@ -42,11 +45,13 @@ struct ModelShape {
   std::uint64_t dim, heads, kv_heads, layers, shards;
 };
 constexpr std::array shapes = {
-    ModelShape{"1.1B", 2048, 32, 4, 22, 1}, ModelShape{"7B", 4096, 32, 32, 32, 1},
-    ModelShape{"13B", 5120, 40, 40, 40, 2}, ModelShape{"30B", 6656, 52, 52, 60, 4},
-    ModelShape{"65B", 8192, 64, 64, 80, 8},
+    ModelShape{"576", 576, 9, 3, 30, 1},    ModelShape{"0.1B", 768, 12, 12, 12, 1},
+    ModelShape{"0.4B", 1280, 20, 4, 18, 1}, ModelShape{"1.1B", 2048, 32, 4, 22, 1},
+    ModelShape{"7B", 4096, 32, 32, 32, 1},  ModelShape{"13B", 5120, 40, 40, 40, 2},
+    ModelShape{"30B", 6656, 52, 52, 60, 4}, ModelShape{"65B", 8192, 64, 64, 80, 8},
 };
-constexpr std::uint64_t vocabulary = 32000, multiple_of = 256;
+constexpr std::uint64_t multiple_of = 256;
+std::uint64_t vocabulary = 32000;  // --vocabulary
 
 /// The 65536 quantiles of a normal distribution, as float16 around `mean`.
 std::vector<std::uint16_t> normal_halves(double mean, double deviation) {
@@ -215,6 +220,8 @@ int main(int argc, char** argv) {
         shards = std::stoull(argv[++i]);
       } else if (i + 1 < argc && word == "--rank") {
         rank = std::stoull(argv[++i]);
+      } else if (i + 1 < argc && word == "--vocabulary") {
+        vocabulary = std::stoull(argv[++i]);
       } else if (i + 1 < argc && word == "--adapter") {
         adapter = argv[++i];
       } else {
@@ -225,8 +232,8 @@ int main(int argc, char** argv) {
       return words.size() > 1 && words[1] == s.name;
     });
     if (words.size() < 2 || words.size() > 3 || found == shapes.end()) {
-      std::cerr << "usage: generate_meta OUT_FOLDER 1.1B|7B|13B|30B|65B [TOKENIZER.model] [--layers N] "
-                   "[--shards N] [--adapter OUT_FOLDER [--rank R]]\n";
+      std::cerr << "usage: generate_meta OUT_FOLDER 576|0.1B|0.4B|1.1B|7B|13B|30B|65B [TOKENIZER.model] "
+                   "[--layers N] [--shards N] [--vocabulary N] [--adapter OUT_FOLDER [--rank R]]\n";
       return 2;
     }
     ModelShape shape = *found;

@@ -80,7 +80,7 @@ TEST(Miniature, mixes_that_need_importance_have_it_or_are_refused) {
       {"IQ2_S", "e1f45b3b3b93d739cfb91a20f84eebb719a993186c7a6432d1bb796622822002"},
       {"IQ2_XS", "1a95c35d32794c4e2f1f52bc7803cc51c93cd7120ab48e54b72a3b2ab73eb6bf"},
       {"IQ2_XXS", "82f74997178c1aa9f314bc55894e4a9b797ffaaf03f2aff66eddb09e90e71712"},
-      {"IQ1_M", "f3a219aecb99abfc4b8bd5d646c97f159322d0d69e2bd65f7eca7721ed61f5b8"},
+      {"IQ1_M", "fa0444418e0a55918f79e349ad7bbbb94d79ee5812d2bf2185c01e1a6aecc729"},
       {"IQ1_S", "11dedd8b67e7917e27e393fcc9563b63364bda3c15c5ab1bdba75571d056e42b"},
   };
   for (const auto& [name, digest] : digests) {
