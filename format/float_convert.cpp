@@ -1,5 +1,8 @@
 #include "format/float_convert.h"
 
+#include <cpuid.h>
+#include <immintrin.h>
+
 #include <cstring>
 
 #include "format/dtype.h"
@@ -8,17 +11,11 @@
 namespace galatea {
 namespace {
 
-#if defined(__GNUC__)
-#define GALATEA_INLINE inline __attribute__((always_inline))
-#else
-#define GALATEA_INLINE inline
-#endif
-
-GALATEA_INLINE constexpr std::uint32_t select(bool condition, std::uint32_t yes, std::uint32_t no) {
+constexpr std::uint32_t select(bool condition, std::uint32_t yes, std::uint32_t no) {
   return condition ? yes : no;
 }
 
-GALATEA_INLINE std::uint32_t f16_bits_to_f32_bits(std::uint32_t half) {
+inline std::uint32_t f16_bits_to_f32_bits(std::uint32_t half) {
   const std::uint32_t sign = (half & 0x8000U) << 16U;
   const std::uint32_t exponent = half & 0x7C00U;
   const std::uint32_t mantissa = half & 0x03FFU;
@@ -31,7 +28,7 @@ GALATEA_INLINE std::uint32_t f16_bits_to_f32_bits(std::uint32_t half) {
   return sign | select(exponent == 0x7C00U, special, select(exponent == 0, subnormal, normal));
 }
 
-GALATEA_INLINE std::uint32_t f32_bits_to_f16_bits(std::uint32_t bits) {
+inline std::uint32_t f32_bits_to_f16_bits(std::uint32_t bits) {
   const std::uint32_t sign = (bits >> 16U) & 0x8000U;
   const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
   // Adding just under half a unit in the last place, plus one when the kept part is odd, rounds to even.
@@ -45,12 +42,12 @@ GALATEA_INLINE std::uint32_t f32_bits_to_f16_bits(std::uint32_t bits) {
          select(magnitude > 0x7F800000U, quiet_nan, select(magnitude < 0x38800000U, subnormal, finite));
 }
 
-GALATEA_INLINE std::uint32_t f32_bits_to_bf16_bits(std::uint32_t bits) {
+inline std::uint32_t f32_bits_to_bf16_bits(std::uint32_t bits) {
   const std::uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16U) & 1U)) >> 16U;
   return select((bits & 0x7FFFFFFFU) > 0x7F800000U, (bits >> 16U) | 0x0040U, rounded);
 }
 
-GALATEA_INLINE std::uint32_t bf16_bits_to_f32_bits(std::uint32_t bits) {
+inline std::uint32_t bf16_bits_to_f32_bits(std::uint32_t bits) {
   const std::uint32_t wide = bits << 16U;
   return wide | select((wide & 0x7FFFFFFFU) > 0x7F800000U, 0x00400000U, 0U);
 }
@@ -83,124 +80,68 @@ std::uint32_t narrow(double value, std::uint32_t overflow, std::uint32_t nan, st
 }
 
 template <class T>
-GALATEA_INLINE T load(const std::byte* in) {
+T load(const std::byte* in) {
   T value;
   std::memcpy(&value, in, sizeof value);
   return value;
 }
 
+// The processor's own conversions (F16C, which every processor with AVX2 has) give the same bits, NaNs included.
+// Both return how many elements they did, a multiple of 8.
+__attribute__((target("avx2,f16c"))) std::uint64_t decode_f16_by_eights(const std::byte* in, float* out,
+                                                                        std::uint64_t elements) {
+  std::uint64_t i = 0;
+  for (; i + 8 <= elements; i += 8) {
+    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + 2 * i));
+    _mm256_storeu_ps(out + i, _mm256_cvtph_ps(halves));
+  }
+  return i;
+}
+
+__attribute__((target("avx2,f16c"))) std::uint64_t encode_f16_by_eights(const float* in, std::byte* out,
+                                                                        std::uint64_t elements) {
+  std::uint64_t i = 0;
+  for (; i + 8 <= elements; i += 8) {
+    const __m128i halves = _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 2 * i), halves);
+  }
+  return i;
+}
+
+bool has_f16c() {
+  static const bool has = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return active_isa() >= Isa::avx2 && __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+  }();
+  return has;
+}
+
 }  // namespace
 
-namespace {
-
-GALATEA_INLINE void decode_f16_lanes(const std::byte* __restrict in, float* __restrict out,
-                                     std::uint64_t elements) {
-  for (std::uint64_t i = 0; i < elements; ++i) {
+void decode_f16(const std::byte* __restrict in, float* __restrict out, std::uint64_t elements) {
+  for (std::uint64_t i = has_f16c() ? decode_f16_by_eights(in, out, elements) : 0; i < elements; ++i) {
     out[i] = std::bit_cast<float>(f16_bits_to_f32_bits(load<std::uint16_t>(in + 2 * i)));
   }
 }
 
-GALATEA_INLINE void encode_f16_lanes(const float* __restrict in, std::byte* __restrict out,
-                                     std::uint64_t elements) {
-  for (std::uint64_t i = 0; i < elements; ++i) {
+void encode_f16(const float* __restrict in, std::byte* __restrict out, std::uint64_t elements) {
+  for (std::uint64_t i = has_f16c() ? encode_f16_by_eights(in, out, elements) : 0; i < elements; ++i) {
     const auto half = static_cast<std::uint16_t>(f32_bits_to_f16_bits(std::bit_cast<std::uint32_t>(in[i])));
     std::memcpy(out + 2 * i, &half, sizeof half);
   }
 }
 
-GALATEA_INLINE void decode_bf16_lanes(const std::byte* __restrict in, float* __restrict out,
-                                      std::uint64_t elements) {
+void decode_bf16(const std::byte* __restrict in, float* __restrict out, std::uint64_t elements) {
   for (std::uint64_t i = 0; i < elements; ++i) {
     out[i] = std::bit_cast<float>(bf16_bits_to_f32_bits(load<std::uint16_t>(in + 2 * i)));
   }
 }
 
-GALATEA_INLINE void encode_bf16_lanes(const float* __restrict in, std::byte* __restrict out,
-                                      std::uint64_t elements) {
+void encode_bf16(const float* __restrict in, std::byte* __restrict out, std::uint64_t elements) {
   for (std::uint64_t i = 0; i < elements; ++i) {
     const auto code = static_cast<std::uint16_t>(f32_bits_to_bf16_bits(std::bit_cast<std::uint32_t>(in[i])));
     std::memcpy(out + 2 * i, &code, sizeof code);
   }
-}
-
-// The loops above once more for longer vectors; they hold nothing but operations that are exact or rounded once, so every
-// path gives the same bits.
-#if defined(__x86_64__)
-#if defined(__clang__)
-#define GALATEA_AVX512 "avx512f,avx512bw,avx512dq,avx512vl"
-#else
-#define GALATEA_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"
-#endif
-__attribute__((target("avx2"))) void decode_f16_avx2(const std::byte* __restrict in, float* __restrict out,
-                                                     std::uint64_t elements) {
-  decode_f16_lanes(in, out, elements);
-}
-__attribute__((target(GALATEA_AVX512))) void decode_f16_avx512(const std::byte* __restrict in,
-                                                               float* __restrict out,
-                                                               std::uint64_t elements) {
-  decode_f16_lanes(in, out, elements);
-}
-__attribute__((target("avx2"))) void encode_f16_avx2(const float* __restrict in, std::byte* __restrict out,
-                                                     std::uint64_t elements) {
-  encode_f16_lanes(in, out, elements);
-}
-__attribute__((target(GALATEA_AVX512))) void encode_f16_avx512(const float* __restrict in,
-                                                               std::byte* __restrict out,
-                                                               std::uint64_t elements) {
-  encode_f16_lanes(in, out, elements);
-}
-__attribute__((target("avx2"))) void decode_bf16_avx2(const std::byte* __restrict in, float* __restrict out,
-                                                      std::uint64_t elements) {
-  decode_bf16_lanes(in, out, elements);
-}
-__attribute__((target(GALATEA_AVX512))) void decode_bf16_avx512(const std::byte* __restrict in,
-                                                                float* __restrict out,
-                                                                std::uint64_t elements) {
-  decode_bf16_lanes(in, out, elements);
-}
-__attribute__((target("avx2"))) void encode_bf16_avx2(const float* __restrict in, std::byte* __restrict out,
-                                                      std::uint64_t elements) {
-  encode_bf16_lanes(in, out, elements);
-}
-__attribute__((target(GALATEA_AVX512))) void encode_bf16_avx512(const float* __restrict in,
-                                                                std::byte* __restrict out,
-                                                                std::uint64_t elements) {
-  encode_bf16_lanes(in, out, elements);
-}
-#endif
-
-}  // namespace
-
-void decode_f16(const std::byte* __restrict in, float* __restrict out, std::uint64_t elements) {
-#if defined(__x86_64__)
-  if (active_isa() >= Isa::avx512) return decode_f16_avx512(in, out, elements);
-  if (active_isa() == Isa::avx2) return decode_f16_avx2(in, out, elements);
-#endif
-  decode_f16_lanes(in, out, elements);
-}
-
-void encode_f16(const float* __restrict in, std::byte* __restrict out, std::uint64_t elements) {
-#if defined(__x86_64__)
-  if (active_isa() >= Isa::avx512) return encode_f16_avx512(in, out, elements);
-  if (active_isa() == Isa::avx2) return encode_f16_avx2(in, out, elements);
-#endif
-  encode_f16_lanes(in, out, elements);
-}
-
-void decode_bf16(const std::byte* __restrict in, float* __restrict out, std::uint64_t elements) {
-#if defined(__x86_64__)
-  if (active_isa() >= Isa::avx512) return decode_bf16_avx512(in, out, elements);
-  if (active_isa() == Isa::avx2) return decode_bf16_avx2(in, out, elements);
-#endif
-  decode_bf16_lanes(in, out, elements);
-}
-
-void encode_bf16(const float* __restrict in, std::byte* __restrict out, std::uint64_t elements) {
-#if defined(__x86_64__)
-  if (active_isa() >= Isa::avx512) return encode_bf16_avx512(in, out, elements);
-  if (active_isa() == Isa::avx2) return encode_bf16_avx2(in, out, elements);
-#endif
-  encode_bf16_lanes(in, out, elements);
 }
 
 float f16_to_f32(std::uint16_t bits) { return std::bit_cast<float>(f16_bits_to_f32_bits(bits)); }

@@ -9,7 +9,7 @@
 //   F8_E4M3       1        4        3      7       448   2^-9                  no ("fn": S.1111.111 is NaN)
 //
 // The run versions are written without branches over plain lanes, so that the compiler makes vectors of them;
-// they give the same bits as the single values of dtype.h, on every path of isa.h.
+// they give the same bits as the single values of dtype.h.
 #pragma once
 
 #include <bit>
