@@ -4,11 +4,13 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <utility>
 
 #include "format/error.h"
+#include "format/isa.h"
 #include "format/little_endian.h"
 #include "quantize/block_encode.h"
 
@@ -91,6 +93,64 @@ std::uint32_t largest_magnitude_bits(std::span<const float> values) {
       .remedy(remedy);
 }
 
+using Singles = float __attribute__((vector_size(32)));
+using Doubles = double __attribute__((vector_size(64)));
+
+/// Sums of every eighth column, then those together: the same for every processor, and fit for vectors.
+[[gnu::always_inline]] inline RowError sum_errors(const float* values, const float* decoded,
+                                                  std::size_t cols) {
+  constexpr std::size_t lanes = 8;
+  Doubles error{}, value{}, gain{}, largest{};
+  float tails[2][lanes] = {};
+  for (std::size_t i = 0; i < cols; i += lanes) {
+    const float* left = values + i;
+    const float* right = decoded + i;
+    if (cols - i < lanes) {
+      std::copy_n(left, cols - i, tails[0]);
+      std::copy_n(right, cols - i, tails[1]);
+      left = tails[0];
+      right = tails[1];
+    }
+    Singles exact_singles;
+    Singles found_singles;
+    std::memcpy(&exact_singles, left, sizeof exact_singles);
+    std::memcpy(&found_singles, right, sizeof found_singles);
+    const Doubles exact = __builtin_convertvector(exact_singles, Doubles);
+    const Doubles found = __builtin_convertvector(found_singles, Doubles);
+    const Doubles off = found - exact;
+    const Doubles distance = off < 0.0 ? -off : off;
+    error += off * off;
+    value += exact * exact;
+    gain += off * (found + exact);
+    largest = largest > distance ? largest : distance;
+  }
+  for (std::size_t lane = 1; lane < lanes; ++lane) {
+    error[0] += error[lane];
+    value[0] += value[lane];
+    gain[0] += gain[lane];
+    largest[0] = std::max<double>(largest[0], largest[lane]);
+  }
+  return {static_cast<float>(error[0]), static_cast<float>(value[0]), static_cast<float>(gain[0]),
+          static_cast<float>(largest[0])};
+}
+
+__attribute__((target("avx2"))) RowError sum_errors_avx2(const float* values, const float* decoded,
+                                                         std::size_t cols) {
+  return sum_errors(values, decoded, cols);
+}
+
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) RowError sum_errors_avx512(const float* values,
+                                                                                         const float* decoded,
+                                                                                         std::size_t cols) {
+  return sum_errors(values, decoded, cols);
+}
+
+RowError error_of_row(const float* values, const float* decoded, std::size_t cols) {
+  static const Isa isa = active_isa();
+  if (isa >= Isa::avx512) return sum_errors_avx512(values, decoded, cols);
+  return isa >= Isa::avx2 ? sum_errors_avx2(values, decoded, cols) : sum_errors(values, decoded, cols);
+}
+
 class QuantizedRows final : public Rows {
  public:
   QuantizedRows(RowsPtr source, const Encoder& encoder, std::shared_ptr<QuantizationError> error,
@@ -152,20 +212,8 @@ class QuantizedRows final : public Rows {
 
   void measure(std::uint64_t first, std::span<const float> values, std::span<const float> decoded) const {
     const auto cols = static_cast<std::size_t>(this->cols());
-    for (std::size_t begin = 0; begin < values.size(); begin += cols) {
-      double error = 0, value = 0, gain = 0, largest = 0;
-      for (std::size_t i = begin; i < begin + cols; ++i) {
-        const double exact = static_cast<double>(values[i]);
-        const double found = static_cast<double>(decoded[i]);
-        const double off = found - exact;
-        error += off * off;
-        value += exact * exact;
-        gain += off * (found + exact);
-        largest = std::max(largest, std::abs(off));
-      }
-      error_->set_row(first + begin / cols, {static_cast<float>(error), static_cast<float>(value),
-                                             static_cast<float>(gain), static_cast<float>(largest)});
-    }
+    for (std::size_t begin = 0; begin < values.size(); begin += cols)
+      error_->set_row(first + begin / cols, error_of_row(&values[begin], &decoded[begin], cols));
   }
 
   RowsPtr source_;
