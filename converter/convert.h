@@ -26,7 +26,7 @@ struct ConvertOptions {
   std::optional<DType> type{};
   std::uint64_t max_shard_bytes = default_shard_bytes;
   std::string name{};                 ///< general.name of a GGUF; empty: from the source
-  std::filesystem::path tokenizer{};  ///< tokenizer.model for a GGUF; empty: the source's
+  std::filesystem::path tokenizer{};  ///< tokenizer.model instead of the source's; empty: that
   std::string name_or_path{};         ///< _name_or_path of config.json; empty: as it was
   std::filesystem::path
       tokenizer_folder{};  ///< its tokenizer files, where there are any, win over the source's

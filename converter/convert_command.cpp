@@ -66,7 +66,7 @@ void bind_convert(CLI::App& app, Action& chosen) {
   command->add_option("output", options->output.path, "Folder to write; for gguf, the file")->required();
   command->add_option("--to", options->target, "safetensors, bin or gguf")->required()->type_name("KIND");
   command->add_option("--dtype", options->type, "F32, F16 or BF16 (default: as stored)")->type_name("TYPE");
-  command->add_option("--tokenizer", options->tokenizer, "tokenizer.model for a GGUF, where it is elsewhere")
+  command->add_option("--tokenizer", options->tokenizer, "A tokenizer.model other than the input's own")
       ->type_name("FILE");
   command->add_option("--name", options->name, "general.name of a GGUF (default: that of the input)")
       ->type_name("NAME");

@@ -57,12 +57,14 @@ std::uint64_t parse_shard_bytes(std::string_view text) {
     std::string_view name;
     std::uint64_t bytes;
   };
-  constexpr std::array<Unit, 7> units = {{{"GIB", 1ULL << 30U},
+  constexpr std::array<Unit, 9> units = {{{"GIB", 1ULL << 30U},
                                           {"MIB", 1ULL << 20U},
                                           {"KIB", 1ULL << 10U},
                                           {"GB", 1'000'000'000},
                                           {"MB", 1'000'000},
                                           {"KB", 1'000},
+                                          {"G", 1'000'000'000},
+                                          {"M", 1'000'000},
                                           {"", 1}}};
   std::uint64_t number = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -75,7 +77,7 @@ std::uint64_t parse_shard_bytes(std::string_view text) {
     }
   }
   throw Error(ErrorKind::usage, "this is no size of a shard")
-      .expected("a number and KB, MB, GB, KiB, MiB or GiB, like 10GB")
+      .expected("a number and KB, M(B), G(B), KiB, MiB or GiB, like 10GB")
       .found(text);
 }
 

@@ -25,7 +25,8 @@ enum class HfContainer { bin, safetensors };
 /// 10 GB, the default of transformers then.
 inline constexpr std::uint64_t default_shard_bytes = 10'000'000'000;
 
-/// "10GB" = 10^10, "10GiB" = 10 * 2^30, likewise KB KiB MB MiB; a number alone is bytes. Throws Error(usage).
+/// "10GB" = 10^10, "10GiB" = 10 * 2^30, likewise KB KiB MB MiB; M and G as llama.cpp has them
+/// are MB and GB; a number alone is bytes. Throws Error(usage).
 std::uint64_t parse_shard_bytes(std::string_view text);
 
 /// "model.layers.N.self_attn.rotary_emb.inv_freq".

@@ -11,6 +11,7 @@
 #include "format/gguf_llama.h"
 #include "format/json.h"
 #include "format/python_json.h"
+#include "format/utf8.h"
 
 namespace galatea {
 namespace {
@@ -82,28 +83,57 @@ void carry_side_files(const Checkpoint& source, const LlamaConfig& config, DType
   }
 }
 
-void write_tokenizer_files(const SentencePieceModel& vocabulary, HfOutput& out) {
+void write_tokenizer_json(const SentencePieceModel& vocabulary, const std::vector<AddedToken>& added,
+                          HfOutput& out) {
   try {
-    out.plan.files.push_back(literal_layout("tokenizer.json", tokenizer_json(vocabulary)));
+    out.plan.files.push_back(literal_layout("tokenizer.json", tokenizer_json(vocabulary, added)));
   } catch (const Error& error) {
     out.notes.push_back("tokenizer.json was not written: " + error.problem());
-    return;
   }
+}
+
+/// What goes with a tokenizer.model.
+void write_tokenizer_files(const SentencePieceModel& vocabulary, HfOutput& out) {
+  write_tokenizer_json(vocabulary, {}, out);
   out.plan.files.push_back(literal_layout("tokenizer_config.json", tokenizer_config_json(0)));
   out.plan.files.push_back(literal_layout("special_tokens_map.json", special_tokens_map_json()));
 }
 
-void make_side_files(const Checkpoint& source, const LlamaConfig& config, DType type, HfOutput& out) {
+/// The vocabulary of a GGUF as the files that it was made from.
+void restore_tokenizer(const GgufFile& gguf, HfOutput& out) {
+  GgufTokenizer tokenizer = tokenizer_from_gguf(gguf);
+  TokenizerNames names{tokenizer.bos, tokenizer.eos, tokenizer.unknown, tokenizer.pad, {}, {}};
+  // LLaMA's own files say pad_token_id 0 and name no padding.
+  if (names.pad == names.unknown || names.pad == names.bos || names.pad == names.eos) names.pad.clear();
+  if (const std::string* chat = gguf.get_string("tokenizer.chat_template"); chat != nullptr && is_utf8(*chat))
+    names.chat_template = *chat;
+  for (AddedToken& token : tokenizer.added) {
+    const bool named = token.text == names.bos || token.text == names.eos || token.text == names.pad;
+    if (token.special && !named) names.additional.push_back(token.text);
+    token.special = token.special || named;
+  }
+  write_tokenizer_json(tokenizer.model, tokenizer.added, out);
+  out.plan.files.push_back(literal_layout("tokenizer_config.json", tokenizer_config_json(0, names)));
+  out.plan.files.push_back(literal_layout("special_tokens_map.json", special_tokens_map_json(names)));
+  if (!tokenizer.added.empty())
+    out.plan.files.push_back(literal_layout("added_tokens.json", added_tokens_json(tokenizer.added)));
+  out.plan.files.push_back(literal_layout("tokenizer.model", write_sentencepiece_model(tokenizer.model)));
+}
+
+void make_side_files(const Checkpoint& source, const LlamaConfig& config, DType type,
+                     const HfOutputOptions& options, HfOutput& out) {
   out.plan.files.push_back(literal_layout("config.json", config_json(config, type, version_stamp)));
   out.plan.files.push_back(
       literal_layout("generation_config.json", generation_config_json(config, version_stamp)));
-  if (source.tokenizer_model()) {
-    const SourcePtr file = open_file(*source.tokenizer_model());
+  const fs::path tokenizer =
+      options.tokenizer.empty() ? source.tokenizer_model().value_or(fs::path()) : options.tokenizer;
+  if (!tokenizer.empty()) {
+    const SourcePtr file = open_file(tokenizer);
     write_tokenizer_files(read_sentencepiece_model(*file), out);
     out.plan.files.push_back(copy_layout("tokenizer.model", file));
   } else if (source.gguf() != nullptr) {
     try {
-      write_tokenizer_files(sentencepiece_from_gguf(*source.gguf()), out);
+      restore_tokenizer(*source.gguf(), out);
     } catch (const Error& error) {
       out.notes.emplace_back("no tokenizer was written: " + error.problem());
     }
@@ -112,6 +142,21 @@ void make_side_files(const Checkpoint& source, const LlamaConfig& config, DType 
   }
 }
 
+/// Another tokenizer.model among files that were carried over.
+void replace_tokenizer(const fs::path& tokenizer, const fs::path& folder, HfOutput& out) {
+  const SourcePtr file = open_file(tokenizer);
+  const SentencePieceModel vocabulary = read_sentencepiece_model(*file);
+  std::erase_if(out.plan.files, [](const FileLayout& carried_file) {
+    return carried_file.name == "tokenizer.model" || carried_file.name == "tokenizer.json";
+  });
+  std::vector<AddedToken> added = read_added_tokens(folder);
+  std::erase_if(added, [&](const AddedToken& token) { return token.id < vocabulary.pieces.size(); });
+  write_tokenizer_json(vocabulary, added, out);
+  out.plan.files.push_back(copy_layout("tokenizer.model", file));
+}
+
+}  // namespace
+
 void carry_tokenizer(const fs::path& folder, Plan& plan) {
   for (const char* const name : carried) {
     if (name == std::string_view("generation_config.json") || !fs::is_regular_file(folder / name)) continue;
@@ -119,8 +164,6 @@ void carry_tokenizer(const fs::path& folder, Plan& plan) {
     plan.files.push_back(copy_layout(name, open_file(folder / name)));
   }
 }
-
-}  // namespace
 
 HfOutput hf_output(const Checkpoint& source, HfModel model, const HfOutputOptions& options) {
   HfOutput out;
@@ -133,8 +176,9 @@ HfOutput hf_output(const Checkpoint& source, HfModel model, const HfOutputOption
   out.plan.files = hf_weight_files(std::move(model.tensors), options.container, options.max_shard_bytes);
   if (hf_folder_of(source)) {
     carry_side_files(source, model.config, type, options, out);
+    if (!options.tokenizer.empty()) replace_tokenizer(options.tokenizer, *hf_folder_of(source), out);
   } else {
-    make_side_files(source, model.config, type, out);
+    make_side_files(source, model.config, type, options, out);
   }
   if (!options.tokenizer_folder.empty()) carry_tokenizer(options.tokenizer_folder, out.plan);
   return out;

@@ -34,7 +34,7 @@ std::string text_of(const ordered_json& document) {
   return python_json(document, {.indent = 2, .sort_keys = true, .ensure_ascii = true}) + "\n";
 }
 
-ordered_json special_token(const char* content) {
+ordered_json special_token(const std::string& content) {
   return {{"content", content},
           {"lstrip", false},
           {"normalized", true},
@@ -42,10 +42,12 @@ ordered_json special_token(const char* content) {
           {"single_word", false}};
 }
 
-ordered_json special_tokens() {
-  return {{"bos_token", special_token("<s>")},
-          {"eos_token", special_token("</s>")},
-          {"unk_token", special_token("<unk>")}};
+ordered_json special_tokens(const TokenizerNames& names) {
+  ordered_json tokens = ordered_json::object();
+  if (!names.bos.empty()) tokens["bos_token"] = special_token(names.bos);
+  if (!names.eos.empty()) tokens["eos_token"] = special_token(names.eos);
+  if (!names.unknown.empty()) tokens["unk_token"] = special_token(names.unknown);
+  return tokens;
 }
 
 }  // namespace
@@ -100,6 +102,7 @@ std::string torch_dtype_name(DType type) {
 }
 
 std::string config_json(const LlamaConfig& config, DType type, std::string_view transformers_version) {
+  config.require_plain_attention();
   ordered_json document = {
       {"architectures", {"LlamaForCausalLM"}},
       {"bos_token_id", config.bos_id},
@@ -135,8 +138,8 @@ std::string generation_config_json(const LlamaConfig& config, std::string_view t
   return text_of(document);
 }
 
-std::string tokenizer_config_json(std::uint64_t model_max_length) {
-  ordered_json document = special_tokens();
+std::string tokenizer_config_json(std::uint64_t model_max_length, const TokenizerNames& names) {
+  ordered_json document = special_tokens(names);
   for (auto& [name, token] : document.items()) token["__type"] = "AddedToken";
   document["add_bos_token"] = true;
   document["add_eos_token"] = false;
@@ -146,9 +149,21 @@ std::string tokenizer_config_json(std::uint64_t model_max_length) {
   document["pad_token"] = nullptr;
   document["sp_model_kwargs"] = ordered_json::object();
   document["tokenizer_class"] = "LlamaTokenizer";
+  if (!names.chat_template.empty()) document["chat_template"] = names.chat_template;
   return text_of(document);
 }
 
-std::string special_tokens_map_json() { return text_of(special_tokens()); }
+std::string special_tokens_map_json(const TokenizerNames& names) {
+  ordered_json document = special_tokens(names);
+  if (!names.pad.empty()) document["pad_token"] = names.pad;
+  if (!names.additional.empty()) document["additional_special_tokens"] = names.additional;
+  return text_of(document);
+}
+
+std::string added_tokens_json(const std::vector<AddedToken>& added) {
+  ordered_json document = ordered_json::object();
+  for (const AddedToken& token : added) document[token.text] = token.id;
+  return python_json(document, {.indent = 2, .sort_keys = true, .ensure_ascii = false}) + "\n";
+}
 
 }  // namespace galatea

@@ -13,8 +13,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "format/dtype.h"
+#include "format/gguf_llama.h"
 #include "format/llama_config.h"
 #include "format/torch_file.h"
 
@@ -51,8 +53,18 @@ std::string config_json(const LlamaConfig& config, DType type, std::string_view 
 /// A pad_id of -1 is left out.
 std::string generation_config_json(const LlamaConfig& config, std::string_view transformers_version);
 
+/// What the tokenizer's files name; the defaults are LLaMA's.
+struct TokenizerNames {
+  std::string bos = "<s>", eos = "</s>", unknown = "<unk>";
+  std::string pad;                      ///< empty: there is none
+  std::vector<std::string> additional;  ///< special tokens beside those
+  std::string chat_template;            ///< empty: there is none
+};
+
 /// `model_max_length` as in HfGeneration.
-std::string tokenizer_config_json(std::uint64_t model_max_length);
-std::string special_tokens_map_json();
+std::string tokenizer_config_json(std::uint64_t model_max_length, const TokenizerNames& names = {});
+std::string special_tokens_map_json(const TokenizerNames& names = {});
+/// {text: id}, as added_tokens.json has them.
+std::string added_tokens_json(const std::vector<AddedToken>& added);
 
 }  // namespace galatea

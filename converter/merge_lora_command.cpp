@@ -234,7 +234,7 @@ void bind_merge_lora(CLI::App& app, Action& chosen) {
       ->add_option("--pad-to", options->pad_to,
                    "Pad embedding and output head to a multiple of this many rows")
       ->type_name("N")
-      ->check(CLI::Range(1, 1'000'000));
+      ->check(CLI::Range(1, 1'000'000).description(""));
   command->add_flag("--report", options->report, "Say for every merged tensor how much it changed");
   add_options(*command, options->output);
   command->footer(

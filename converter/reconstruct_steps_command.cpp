@@ -255,7 +255,7 @@ Scored Road::quantize(const fs::path& model, const std::string& type) {
         write.job = &job;
         write.overwrite = true;
         write.progress = &console_.progress();
-        const WrittenFile written = write_file(std::move(plan.layout), file, write);
+        const WrittenFile written = write_file(std::move(plan.files.front()), file, write);
         write_provenance({"quantize", "", {model}, {written}}, {{"type", label}}, file);
         return json{{"bytes", written.size},
                     {"bits_per_weight", plan.bits_per_weight()},

@@ -143,11 +143,13 @@ constexpr std::string_view before_vocab = R"(,
     "vocab": {
 )";
 
-std::string added_token(std::size_t id) {
-  return "    {\n      \"id\": " + std::to_string(id) + ",\n      \"content\": \"" +
-         std::string(special_pieces[id]) +
-         "\",\n      \"single_word\": false,\n      \"lstrip\": false,\n      \"rstrip\": false,\n"
-         "      \"normalized\": true,\n      \"special\": true\n    }";
+std::string added_token(std::uint64_t id, std::string_view content, bool normalized, bool special) {
+  const auto truth = [](bool value) { return value ? "true" : "false"; };
+  return "    {\n      \"id\": " + std::to_string(id) +
+         ",\n      \"content\": " + json_string(content, false) +
+         ",\n      \"single_word\": false,\n      \"lstrip\": false,\n      \"rstrip\": false,\n"
+         "      \"normalized\": " +
+         truth(normalized) + ",\n      \"special\": " + truth(special) + "\n    }";
 }
 
 }  // namespace
@@ -185,11 +187,14 @@ std::vector<BpeMerge> merge_list(const SentencePieceModel& model) {
   return merges;
 }
 
-std::string tokenizer_json(const SentencePieceModel& model) {
+std::string tokenizer_json(const SentencePieceModel& model, const std::vector<AddedToken>& added) {
   check(model);
   std::string text(before_added_tokens);
   for (std::size_t id = 0; id < special_pieces.size(); ++id)
-    text += added_token(id) + (id + 1 < special_pieces.size() ? ",\n" : "\n");
+    text += (id == 0 ? "" : ",\n") + added_token(id, special_pieces[id], true, true);
+  for (const AddedToken& token : added)
+    text += ",\n" + added_token(token.id, token.text, !token.special, token.special);
+  text += "\n";
   text += after_added_tokens;
   text += json_string(model.unk_piece, false);
   text += before_vocab;

@@ -3,7 +3,8 @@
 // Byte for byte what LlamaTokenizerFast(tokenizer.model).save_pretrained() of transformers 4.28 with
 // tokenizers 0.13.3 wrote:
 //
-//   added_tokens    <unk> <s> </s>, ids 0 1 2, normalized, special
+//   added_tokens    <unk> <s> </s>, ids 0 1 2, normalized, special; then those of added_tokens.json by id,
+//                   normalized unless they are special
 //   normalizer      Sequence: Prepend U+2581, Replace " " by U+2581
 //   post_processor  TemplateProcessing: <s> $A, and <s> $A $B
 //   decoder         Sequence: Replace U+2581 by " ", ByteFallback, Fuse, Strip one " " at the start
@@ -17,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "format/gguf_llama.h"
 #include "format/sentencepiece_model.h"
 
 namespace galatea {
@@ -34,6 +36,7 @@ std::vector<BpeMerge> merge_list(const SentencePieceModel& model);
 
 /// The whole text. Throws Error(input) when the model is no BPE vocabulary that starts with <unk>, <s>, </s>:
 /// the conversion takes those for granted and would write a tokenizer that tokenizes differently.
-std::string tokenizer_json(const SentencePieceModel& model);
+/// `added` are not among its pieces.
+std::string tokenizer_json(const SentencePieceModel& model, const std::vector<AddedToken>& added = {});
 
 }  // namespace galatea

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "eval/matmul.h"
+#include "eval/rotary.h"
 #include "format/error.h"
 
 namespace galatea {
@@ -17,8 +18,8 @@ constexpr std::uint64_t kHeadBlock = 64;
 /// Queries that pass over the keys together.
 constexpr std::uint64_t kQueryBlock = 32;
 
-/// cos and sin of position p and pair i at [p * head_dim / 2 + i]: angle p * theta^(-2i / head_dim), computed
-/// in float32 as transformers does.
+/// cos and sin of position p and pair i at [p * head_dim / 2 + i]: angle p * frequency (rotary.h), computed in
+/// float32 as transformers does.
 struct RotaryTable {
   std::vector<float> cosines, sines;
 
@@ -26,9 +27,9 @@ struct RotaryTable {
     const std::uint64_t half = config.head_dim / 2;
     cosines.resize(static_cast<std::size_t>(length * half));
     sines.resize(cosines.size());
+    const std::vector<float> frequencies = rotary_frequencies(config, length);
     for (std::uint64_t i = 0; i < half; ++i) {
-      const double exponent = static_cast<double>(2 * i) / static_cast<double>(config.head_dim);
-      const auto frequency = static_cast<float>(1.0 / std::pow(config.rope_theta, exponent));
+      const float frequency = frequencies[i];
       for (std::uint64_t p = 0; p < length; ++p) {
         const float angle = static_cast<float>(p) * frequency;
         cosines[p * half + i] = std::cos(angle);
@@ -219,7 +220,7 @@ class ForwardPass {
           {q.data() + at, q_stride, queries, space.keys.data(), dim, seen, dim, space.scores.data(), length_},
           isa_);
       for (std::uint64_t i = 0; i < queries; ++i)
-        softmax(space.scores.data() + i * length_, first + i + 1, seen);
+        softmax(space.scores.data() + i * length_, first_seen(first + i), first + i + 1, seen);
       // Shares of positions that a query does not see are zeros, which change no sum.
       multiply({space.scores.data(), length_, queries, space.values.data(), length_, dim, seen,
                 mixed.data() + at, q_stride},
@@ -227,20 +228,27 @@ class ForwardPass {
     }
   }
 
-  /// Scores of the positions that are seen turn into shares, the others, up to `width`, into zeros.
-  void softmax(float* scores, std::uint64_t seen, std::uint64_t width) const {
+  /// Where the sliding window of a position begins.
+  std::uint64_t first_seen(std::uint64_t position) const {
+    const std::uint64_t window = config_.sliding_window;
+    return window == 0 || position < window ? 0 : position + 1 - window;
+  }
+
+  /// Scores of the positions [first, seen) turn into shares, the others, up to `width`, into zeros.
+  void softmax(float* scores, std::uint64_t first, std::uint64_t seen, std::uint64_t width) const {
     const float scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim));
     float largest = -INFINITY;
-    for (std::uint64_t s = 0; s < seen; ++s) {
+    for (std::uint64_t s = first; s < seen; ++s) {
       scores[s] *= scale;
       largest = std::max(largest, scores[s]);
     }
     float sum = 0;
-    for (std::uint64_t s = 0; s < seen; ++s) {
+    for (std::uint64_t s = first; s < seen; ++s) {
       scores[s] = std::exp(scores[s] - largest);
       sum += scores[s];
     }
-    for (std::uint64_t s = 0; s < seen; ++s) scores[s] = scores[s] / sum;
+    for (std::uint64_t s = first; s < seen; ++s) scores[s] = scores[s] / sum;
+    std::fill(scores, scores + first, 0.0F);
     std::fill(scores + seen, scores + width, 0.0F);
   }
 

@@ -13,7 +13,8 @@ LlamaModel load_model(const Checkpoint& checkpoint) {
   LlamaModel model;
   model.config = weights.config();
   model.embedding = rows(LlamaRole::embedding, 0);
-  model.output = rows(LlamaRole::output, 0);
+  // A head that lies beside tied embeddings all the same is not used: transformers ties it after loading.
+  model.output = model.config.tied_embeddings ? model.embedding : rows(LlamaRole::output, 0);
   model.final_norm = values(LlamaRole::final_norm, 0);
   for (std::uint64_t i = 0; i < model.config.layers; ++i) {
     model.layers.push_back({values(LlamaRole::attn_norm, i), values(LlamaRole::ffn_norm, i),

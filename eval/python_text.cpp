@@ -1,5 +1,6 @@
 #include "eval/python_text.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -46,6 +47,19 @@ std::string_view python_rstrip(std::string_view text) {
     text.remove_suffix(last.size());
   }
   return text;
+}
+
+std::uint64_t python_words(std::string_view text) {
+  std::uint64_t runs = 0;
+  bool in_space = false;
+  while (!text.empty()) {
+    const std::size_t length = std::max<std::size_t>(utf8_length(text), 1);
+    const bool space = length <= 4 && utf8_length(text) > 0 && is_space(code_point(text.substr(0, length)));
+    if (space && !in_space) ++runs;
+    in_space = space;
+    text.remove_prefix(length);
+  }
+  return runs + 1;
 }
 
 std::string_view python_strip(std::string_view text) { return python_rstrip(python_lstrip(text)); }

@@ -1,6 +1,7 @@
 // What Python's str does to text, where published numbers depend on it.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 namespace galatea {
@@ -10,5 +11,8 @@ namespace galatea {
 std::string_view python_lstrip(std::string_view text);
 std::string_view python_rstrip(std::string_view text);
 std::string_view python_strip(std::string_view text);
+
+/// Pieces that re.split(r"\s+", text) gives: one more than there are runs of white space.
+std::uint64_t python_words(std::string_view text);
 
 }  // namespace galatea

@@ -8,7 +8,6 @@
 #include <string>
 #include <utility>
 
-#include "eval/sentencepiece_proto.h"
 #include "format/error.h"
 
 namespace galatea {

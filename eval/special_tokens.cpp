@@ -121,6 +121,22 @@ class Reader {
     }
   }
 
+  /// {"32000": {"content": "<pad>", "lstrip": false, "rstrip": false, ...}, ...}
+  void read_decoder(const json& object, const fs::path& file) {
+    if (!object.is_object() || object.size() > most_special_tokens)
+      refuse(file, "added_tokens_decoder", "an object of ids and tokens", object);
+    json ids = json::object();
+    for (const auto& [key, value] : object.items()) {
+      const NamedToken token = named_token(value, "added_tokens_decoder", file);
+      const bool number = !key.empty() && key.size() < 10 &&
+                          std::all_of(key.begin(), key.end(), [](char c) { return c >= '0' && c <= '9'; });
+      if (!number) refuse(file, "added_tokens_decoder", "ids", key);
+      ids[token.text] = std::stoll(key);
+      if (!ids_.contains(token.text)) decoder_.push_back(token);
+    }
+    read_added(ids, file);
+  }
+
   SpecialTokens finish(bool add_bos, bool add_eos, bool legacy, std::string source) {
     SpecialTokens out;
     out.legacy = legacy;
@@ -140,6 +156,7 @@ class Reader {
       if (const auto place = named_.find(key); place != named_.end()) add(place->second);
     }
     for (const NamedToken& token : additional_) add(token);
+    for (const NamedToken& token : decoder_) add(token);
     for (const NamedToken& token : all) {
       const std::int32_t id = id_of(token.text);
       if (!token.text.empty()) out.tokens.push_back({token.text, id, token.strip_left, token.strip_right});
@@ -176,7 +193,7 @@ class Reader {
   std::unordered_map<std::string_view, std::int32_t> ids_;
   std::int32_t unknown_ = 0;
   std::map<std::string, NamedToken, std::less<>> named_;
-  std::vector<NamedToken> additional_;
+  std::vector<NamedToken> additional_, decoder_;
   std::map<std::string, std::int32_t, std::less<>> added_;
 };
 
@@ -193,7 +210,9 @@ std::optional<json> read_if_there(const fs::path& file) {
 
 SpecialTokens special_tokens_in(const fs::path& folder, const SentencePieceModel& model) {
   Reader reader(model);
+  std::error_code ignored;
   bool add_bos = true, add_eos = false, legacy = true;
+  const bool has_list = fs::exists(folder / "added_tokens.json", ignored);
   std::string source;
   const auto note = [&](const char* name) { source += (source.empty() ? "" : ", ") + std::string(name); };
   if (const auto config = read_if_there(folder / "tokenizer_config.json")) {
@@ -202,6 +221,8 @@ SpecialTokens special_tokens_in(const fs::path& folder, const SentencePieceModel
     add_bos = flag(*config, "add_bos_token", true, file);
     add_eos = flag(*config, "add_eos_token", false, file);
     legacy = flag(*config, "legacy", true, file);
+    const auto decoder = config->find("added_tokens_decoder");
+    if (!has_list && decoder != config->end() && !decoder->is_null()) reader.read_decoder(*decoder, file);
     note("tokenizer_config.json");
   }
   if (const auto map = read_if_there(folder / "special_tokens_map.json")) {

@@ -5,7 +5,9 @@
 //                             "rstrip"}; add_bos_token (true), add_eos_token (false), legacy (true)
 //   special_tokens_map.json   the same names; wins over the former. A plain text here, unlike there, makes
 //                             the tokenizer strip spaces on both sides of the token
-//   added_tokens.json         {text: id} beyond the vocabulary; stripped on both sides unless named above
+//   added_tokens.json         {text: id} beyond the vocabulary; stripped on both sides unless named above.
+//                             Where that file is missing: added_tokens_decoder of tokenizer_config.json, the
+//                             form of transformers 4.34 and later, {id: {"content", "lstrip", "rstrip"}}
 //
 // "legacy": false is read as transformers 4.31 and later do: 4.28 did not know it. Source: from_pretrained,
 // sanitize_special_tokens and tokenize of transformers 4.28.1; perplexity of text with <unk> depends on it.

@@ -28,16 +28,17 @@ std::optional<UnkRule> unk_rule(const StreamOptions& options);
 struct MadeStream {
   TokenStream stream;
   Corpus corpus;  ///< without its text
+  std::string corpus_file;
   SpecialTokens special;
 };
 
-MadeStream make_stream(const StreamOptions& options, const Tokenizer& tokenizer, std::uint64_t context,
-                       Console& console);
+MadeStream make_stream(const StreamOptions& options, const Protocol& protocol, const Tokenizer& tokenizer,
+                       std::uint64_t context, Console& console);
 
 /// 1234567 -> "1,234,567".
 std::string with_commas(std::uint64_t number);
 
-void print_stream(const MadeStream& made, Console& console);
-nlohmann::json stream_json(const MadeStream& made, const StreamOptions& options);
+void print_stream(const MadeStream& made, std::uint64_t tokens, Console& console);
+nlohmann::json stream_json(const MadeStream& made);
 
 }  // namespace galatea::stream_command

@@ -16,7 +16,7 @@ using stream_command::MadeStream;
 using stream_command::StreamOptions;
 
 struct TokenizeOptions {
-  std::string model, out;
+  std::string model, out, protocol = "gptq";
   bool overwrite = false;
   StreamOptions stream;
 };
@@ -24,8 +24,9 @@ struct TokenizeOptions {
 int run(const TokenizeOptions& options, Console& console) {
   const Tokenizer tokenizer = open_tokenizer(options.model, stream_command::unk_rule(options.stream));
   const std::uint64_t context = options.stream.context == 0 ? 2048 : options.stream.context;
-  const MadeStream made = stream_command::make_stream(options.stream, tokenizer, context, console);
-  nlohmann::json document = stream_command::stream_json(made, options.stream);
+  const Protocol& protocol = find_protocol(options.protocol);
+  const MadeStream made = stream_command::make_stream(options.stream, protocol, tokenizer, context, console);
+  nlohmann::json document = stream_command::stream_json(made);
   document["ctx"] = context;
   document["windows"] = made.stream.ids.size() / context;
   document["remainder"] = made.stream.ids.size() % context;
@@ -35,12 +36,16 @@ int run(const TokenizeOptions& options, Console& console) {
     write.overwrite = options.overwrite;
     const std::filesystem::path path = options.out;
     const WrittenFile file = write_file(ids_layout(made.stream, path.filename().string()), path, write);
-    write_provenance({"tokenize", "", {options.model, options.stream.corpus_file}, {file}},
-                     {{"data", options.stream.data}, {"ctx", context}, {"unk", options.stream.unk}}, path);
+    write_provenance({"tokenize", "", {options.model, made.corpus_file}, {file}},
+                     {{"data", made.corpus.kind->name},
+                      {"protocol", options.protocol},
+                      {"ctx", context},
+                      {"unk", options.stream.unk}},
+                     path);
     written = "written     " + options.out + ", " + stream_command::with_commas(file.size) + " bytes";
     document["out"] = options.out;
   }
-  stream_command::print_stream(made, console);
+  stream_command::print_stream(made, made.stream.ids.size(), console);
   console.print("windows     " + stream_command::with_commas(made.stream.ids.size() / context) + " of " +
                 std::to_string(context) + ", " + std::to_string(made.stream.ids.size() % context) +
                 " left over");
@@ -54,8 +59,11 @@ int run(const TokenizeOptions& options, Console& console) {
 void bind_tokenize(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<TokenizeOptions>();
   CLI::App* command = app.add_subcommand("tokenize", "The tokens that perplexity scores, as ids");
-  command->add_option("model", options->model, "A model, or a tokenizer.model or GGUF file")->required();
+  command->add_option("model", options->model, "A model, or its tokenizer.model, tokenizer.json or GGUF")->required();
   stream_command::add_options(*command, options->stream);
+  command->add_option("--protocol", options->protocol, "Whose stream of the text: see galatea perplexity")
+      ->type_name("NAME")
+      ->capture_default_str();
   command->add_option("--out", options->out, "Write the ids as little-endian int32")->type_name("FILE");
   command->add_flag("--overwrite", options->overwrite, "Replace the file if it is there");
   command->footer(

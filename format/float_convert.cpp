@@ -1,8 +1,12 @@
 #include "format/float_convert.h"
 
+#include <cpuid.h>
+#include <immintrin.h>
+
 #include <cstring>
 
 #include "format/dtype.h"
+#include "format/isa.h"
 
 namespace galatea {
 namespace {
@@ -82,16 +86,46 @@ T load(const std::byte* in) {
   return value;
 }
 
+// The processor's own conversions (F16C, which every processor with AVX2 has) give the same bits, NaNs included.
+// Both return how many elements they did, a multiple of 8.
+__attribute__((target("avx2,f16c"))) std::uint64_t decode_f16_by_eights(const std::byte* in, float* out,
+                                                                        std::uint64_t elements) {
+  std::uint64_t i = 0;
+  for (; i + 8 <= elements; i += 8) {
+    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + 2 * i));
+    _mm256_storeu_ps(out + i, _mm256_cvtph_ps(halves));
+  }
+  return i;
+}
+
+__attribute__((target("avx2,f16c"))) std::uint64_t encode_f16_by_eights(const float* in, std::byte* out,
+                                                                        std::uint64_t elements) {
+  std::uint64_t i = 0;
+  for (; i + 8 <= elements; i += 8) {
+    const __m128i halves = _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 2 * i), halves);
+  }
+  return i;
+}
+
+bool has_f16c() {
+  static const bool has = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return active_isa() >= Isa::avx2 && __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+  }();
+  return has;
+}
+
 }  // namespace
 
 void decode_f16(const std::byte* __restrict in, float* __restrict out, std::uint64_t elements) {
-  for (std::uint64_t i = 0; i < elements; ++i) {
+  for (std::uint64_t i = has_f16c() ? decode_f16_by_eights(in, out, elements) : 0; i < elements; ++i) {
     out[i] = std::bit_cast<float>(f16_bits_to_f32_bits(load<std::uint16_t>(in + 2 * i)));
   }
 }
 
 void encode_f16(const float* __restrict in, std::byte* __restrict out, std::uint64_t elements) {
-  for (std::uint64_t i = 0; i < elements; ++i) {
+  for (std::uint64_t i = has_f16c() ? encode_f16_by_eights(in, out, elements) : 0; i < elements; ++i) {
     const auto half = static_cast<std::uint16_t>(f32_bits_to_f16_bits(std::bit_cast<std::uint32_t>(in[i])));
     std::memcpy(out + 2 * i, &half, sizeof half);
   }

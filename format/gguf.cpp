@@ -1,12 +1,11 @@
 #include "format/gguf.h"
 
-#include <charconv>
-#include <cstdio>
 #include <type_traits>
 #include <utility>
 
 #include "format/error.h"
 #include "format/gguf_read.h"
+#include "format/gguf_split.h"
 
 namespace galatea {
 namespace {
@@ -35,38 +34,6 @@ std::optional<Integer> as_integer(const GgufValue& value) {
       value);
 }
 
-struct SplitName {
-  std::string prefix;
-  unsigned number = 0, count = 0;
-};
-
-/// Five digits.
-std::optional<unsigned> parse_part_number(std::string_view text) {
-  unsigned value = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-/// PREFIX-NNNNN-of-NNNNN.gguf
-std::optional<SplitName> parse_split_name(std::string_view name) {
-  constexpr std::string_view shape = "-NNNNN-of-NNNNN.gguf";
-  if (name.size() <= shape.size()) return std::nullopt;
-  const std::string_view suffix = name.substr(name.size() - shape.size());
-  if (suffix[0] != '-' || suffix.substr(6, 4) != "-of-" || suffix.substr(15) != ".gguf") return std::nullopt;
-  const auto number = parse_part_number(suffix.substr(1, 5));
-  const auto count = parse_part_number(suffix.substr(10, 5));
-  if (!number || !count) return std::nullopt;
-  return SplitName{std::string(name.substr(0, name.size() - shape.size())), *number, *count};
-}
-
-std::string split_name(const std::string& prefix, std::uint64_t number, std::uint64_t count) {
-  char suffix[48];
-  std::snprintf(suffix, sizeof suffix, "-%05u-of-%05u.gguf", static_cast<unsigned>(number),
-                static_cast<unsigned>(count));
-  return prefix + suffix;
-}
-
 }  // namespace
 
 bool GgufFile::recognise(const ByteSource& source) {
@@ -93,23 +60,23 @@ GgufFile GgufFile::open(const fs::path& path) {
   const std::uint64_t count = opened.get_unsigned("split.count").value_or(1);
   if (count <= 1) return opened;
 
-  const std::optional<SplitName> name = parse_split_name(path.filename().string());
+  const std::optional<GgufPartName> name = parse_gguf_part_name(path.filename().string());
   const std::uint64_t number = opened.get_unsigned("split.no").value_or(UINT64_MAX);
   if (!name || name->count != count || number >= count || name->number != number + 1) {
     throw Error(ErrorKind::input, "a part of a split model has another name than its metadata says")
         .file(path)
-        .expected(number >= count ? "NAME-NNNNN-of-NNNNN.gguf" : split_name("NAME", number + 1, count))
+        .expected(number >= count ? "NAME-NNNNN-of-NNNNN.gguf" : gguf_part_name("NAME", number, count))
         .remedy("give the parts the names under which they were published, all in one folder");
   }
   std::vector<GgufFile> parts(static_cast<std::size_t>(count));
   parts[static_cast<std::size_t>(number)] = std::move(opened);
   for (std::uint64_t i = 0; i < count; ++i) {
     if (i == number) continue;
-    const fs::path place = path.parent_path() / split_name(name->prefix, i + 1, count);
+    const fs::path place = path.parent_path() / gguf_part_name(name->prefix, i, count);
     try {
       parts[i] = read(open_file(place));
     } catch (Error& error) {
-      throw error.context("while opening part " + std::to_string(i + 1) + " of " + std::to_string(count) +
+      throw error.context("opening part " + std::to_string(i + 1) + " of " + std::to_string(count) +
                           " of a split model");
     }
     if (parts[i].get_unsigned("split.count") != count || parts[i].get_unsigned("split.no") != i) {

@@ -14,7 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr float score_of_missing_token = -10000.0F;
-constexpr float score_of_added_token = -1000.0F;
 
 struct Vocabulary {
   std::vector<std::string> tokens;
@@ -90,11 +89,38 @@ std::string default_name(const fs::path& path) {
   return (fs::is_directory(named, problem) ? named.filename() : named.stem()).string();
 }
 
+/// The vocabulary and its ids as tokenizer.model has them, in the places of the old entries; a chat template and
+/// the like stay.
+void replace_vocabulary(GgufMetadata& metadata, const Checkpoint& checkpoint, const fs::path& tokenizer) {
+  const SentencePieceModel pieces = read_sentencepiece_model(*open_file(tokenizer));
+  std::vector<AddedToken> others;
+  const std::vector<std::string>* old = checkpoint.gguf()->get_strings("tokenizer.ggml.tokens");
+  const auto types = checkpoint.gguf()->get_integers("tokenizer.ggml.token_type");
+  for (std::size_t id = pieces.pieces.size(); old != nullptr && id < old->size(); ++id) {
+    const bool special = types && id < types->size() && (*types)[id] == static_cast<int>(PieceType::control);
+    const bool unused = types && id < types->size() && (*types)[id] == static_cast<int>(PieceType::unused);
+    if (!unused) others.push_back({id, (*old)[id], special});
+  }
+  GgufMetadata fresh = llama_gguf_metadata(checkpoint.config(), pieces, others, "");
+  std::erase_if(fresh, [](const GgufEntry& entry) { return !entry.key.starts_with("tokenizer."); });
+  const auto replaced = [&](const GgufEntry& entry) {
+    return entry.key == "tokenizer.ggml.add_space_prefix" || entry.key == "tokenizer.ggml.pre" ||
+           entry.key == "tokenizer.ggml.merges" || entry.key == "tokenizer.ggml.remove_extra_whitespaces" ||
+           std::any_of(fresh.begin(), fresh.end(),
+                       [&](const GgufEntry& one) { return one.key == entry.key; });
+  };
+  auto place = std::find_if(metadata.begin(), metadata.end(), replaced);
+  const auto before = static_cast<std::ptrdiff_t>(place - metadata.begin());
+  std::erase_if(metadata, replaced);
+  metadata.insert(metadata.begin() + before, fresh.begin(), fresh.end());
+}
+
 GgufModel keep_gguf(const Checkpoint& checkpoint, const GgufModelOptions& options) {
   GgufModel model{without_container_keys(checkpoint.gguf()->metadata()), checkpoint.tensors()};
   for (GgufEntry& entry : model.metadata) {
     if (entry.key == "general.name" && !options.name.empty()) entry.value = options.name;
   }
+  if (!options.tokenizer.empty()) replace_vocabulary(model.metadata, checkpoint, options.tokenizer);
   return model;
 }
 
@@ -102,6 +128,7 @@ GgufModel keep_gguf(const Checkpoint& checkpoint, const GgufModelOptions& option
 
 GgufMetadata llama_gguf_metadata(const LlamaConfig& config, const SentencePieceModel& tokenizer,
                                  const std::vector<AddedToken>& added, const std::string& name) {
+  config.require_plain_attention();
   Vocabulary vocabulary = make_vocabulary(config, tokenizer, added);
   GgufMetadata metadata = {
       {"general.architecture", std::string("llama")},

@@ -62,6 +62,9 @@ std::vector<AddedToken> read_added_tokens(const std::filesystem::path& folder);
 GgufMetadata llama_gguf_metadata(const LlamaConfig& config, const SentencePieceModel& tokenizer,
                                  const std::vector<AddedToken>& added, const std::string& name);
 
+/// The score that llama.cpp's converter gives to added tokens.
+inline constexpr float score_of_added_token = -1000.0F;
+
 /// llama.cpp's number for "mostly this type" (LLAMA_FTYPE_*). Throws Error(usage) when it has none.
 std::uint32_t gguf_file_type(DType type);
 /// Sets general.file_type.
@@ -76,12 +79,13 @@ struct GgufModel {
 };
 
 struct GgufModelOptions {
-  std::string name;                 ///< general.name; empty: the name of the folder or file
-  std::filesystem::path tokenizer;  ///< empty: the checkpoint's own tokenizer.model
+  std::string name;  ///< general.name; empty: the name of the folder or file
+  std::filesystem::path
+      tokenizer;  ///< tokenizer.model; empty: the checkpoint's own, of a GGUF its vocabulary
 };
 
 /// Any checkpoint as GGUF. A GGUF checkpoint keeps its metadata (but for split and alignment) and tensors as
-/// they are. Throws Error(input) when there is no tokenizer.model for another kind.
+/// they are; with a tokenizer.model of its own, tokens that this has are those, and the others stay. Throws Error(input) when there is no tokenizer.model for another kind.
 GgufModel llama_gguf_model(const Checkpoint& checkpoint, const GgufModelOptions& options = {});
 
 /// The type a tensor gets in a GGUF file whose weights are to be `wanted`: vectors (norms) are F32, matrices
@@ -92,8 +96,20 @@ DType gguf_tensor_type(const Tensor& tensor, DType wanted);
 /// experts and scaled rotary embeddings.
 LlamaConfig config_from_gguf(const GgufFile& file);
 
-/// The vocabulary in a GGUF file. Throws Error(input) when there is none, or it is no SentencePiece
-/// vocabulary (tokenizer.ggml.model other than "llama").
+/// The vocabulary in a GGUF file (tokenizer.ggml.tokens, .scores, .token_type) with LLaMA's options: BPE,
+/// nothing normalised, one space put in front. Checked like a tokenizer.model. Throws Error(input) when there
+/// is none, or it is no SentencePiece vocabulary (tokenizer.ggml.model other than "llama").
 SentencePieceModel sentencepiece_from_gguf(const GgufFile& file);
+
+/// The tokenizer as it was before it was put into the GGUF file.
+struct GgufTokenizer {
+  SentencePieceModel model;
+  std::vector<AddedToken> added;       ///< follow the pieces without a gap; special: control tokens
+  std::string bos, eos, unknown, pad;  ///< texts of the special tokens, empty for those that there are not
+};
+
+/// sentencepiece_from_gguf() without what converters append for ids that tokenizer.model has not: "[PADn]" at
+/// the end goes, tokens of the score that llama.cpp gives to added ones are added tokens again.
+GgufTokenizer tokenizer_from_gguf(const GgufFile& file);
 
 }  // namespace galatea

@@ -156,47 +156,4 @@ LlamaConfig config_from_gguf(const GgufFile& file) {
   return config;
 }
 
-SentencePieceModel sentencepiece_from_gguf(const GgufFile& file) {
-  const fs::path& path = file.files().front();
-  const std::string* kind = file.get_string("tokenizer.ggml.model");
-  const std::vector<std::string>* tokens = file.get_strings("tokenizer.ggml.tokens");
-  if (kind == nullptr || tokens == nullptr) refuse(path, "carries no vocabulary");
-  if (*kind != "llama") {
-    throw Error(ErrorKind::input, "has a vocabulary of another kind than SentencePiece")
-        .file(path)
-        .expected("tokenizer.ggml.model llama")
-        .found(printable(*kind));
-  }
-  const auto scores = file.get_numbers("tokenizer.ggml.scores");
-  const auto types = file.get_integers("tokenizer.ggml.token_type");
-  if ((scores && scores->size() != tokens->size()) || (types && types->size() != tokens->size())) {
-    refuse(path, "has not as many scores and token types as tokens");
-  }
-  SentencePieceModel model;
-  model.algorithm = SentencePieceAlgorithm::bpe;
-  model.remove_extra_whitespaces = false;
-  model.normalizer_name = "identity";
-  model.add_dummy_prefix = file.get_boolean("tokenizer.ggml.add_space_prefix").value_or(true);
-  for (std::size_t i = 0; i < tokens->size(); ++i) {
-    SentencePiece piece{(*tokens)[i], scores ? static_cast<float>((*scores)[i]) : 0.0F, PieceType::normal};
-    const std::int64_t type = types ? (*types)[i] : 1;
-    if (type < 1 || type > 6) refuse(path, "has a token of the unknown type " + std::to_string(type));
-    piece.type = static_cast<PieceType>(type);
-    model.byte_fallback = model.byte_fallback || piece.type == PieceType::byte;
-    model.pieces.push_back(std::move(piece));
-  }
-  const auto id = [&](const char* key, std::int64_t absent) {
-    const std::int64_t found = token_id(file, key, absent);
-    if (found >= static_cast<std::int64_t>(tokens->size())) {
-      refuse(path, std::string(key) + " is outside of the vocabulary");
-    }
-    return static_cast<std::int32_t>(found);
-  };
-  model.unk_id = id("tokenizer.ggml.unknown_token_id", 0);
-  model.bos_id = id("tokenizer.ggml.bos_token_id", 1);
-  model.eos_id = id("tokenizer.ggml.eos_token_id", 2);
-  model.pad_id = id("tokenizer.ggml.padding_token_id", -1);
-  return model;
-}
-
 }  // namespace galatea

@@ -58,7 +58,49 @@ void require_value(const json& object, const char* field, const json& only) {
   if (is_set(object, field) && object.at(field) != only) refuse(field, only.dump(), object.at(field));
 }
 
+/// What rope_scaling or rope_parameters says.
+void read_rope(const char* field, const json& rope, LlamaConfig& config) {
+  using Kind = RopeScaling::Kind;
+  if (!rope.is_object()) refuse(field, "an object", rope);
+  config.rope_theta = number_field(rope, "rope_theta", config.rope_theta);
+  const char* key = is_set(rope, "rope_type") ? "rope_type" : "type";
+  const json type = is_set(rope, key) ? rope.at(key) : json("default");
+  RopeScaling& scaling = config.rope_scaling;
+  if (type == "linear") {
+    scaling.kind = Kind::linear;
+  } else if (type == "dynamic") {
+    scaling.kind = Kind::dynamic;
+  } else if (type == "llama3") {
+    scaling.kind = Kind::llama3;
+  } else if (type != "default" || rope.contains("factor")) {
+    refuse(field, "rope_type default, linear, dynamic or llama3", rope);
+  }
+  if (scaling.kind == Kind::none) return;
+  if (!is_set(rope, "factor")) refuse(field, "a \"factor\"", rope);
+  scaling.factor = number_field(rope, "factor", 1);
+  if (scaling.kind == Kind::llama3) {
+    for (const char* needed : {"low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}) {
+      if (!is_set(rope, needed)) refuse(field, std::string("\"") + needed + "\"", rope);
+    }
+    scaling.low_frequency = number_field(rope, "low_freq_factor", 1);
+    scaling.high_frequency = number_field(rope, "high_freq_factor", 4);
+    scaling.original_context = number_field(rope, "original_max_position_embeddings", 8192);
+  }
+  const bool sane = scaling.factor >= 1 && scaling.factor < 1e6 && scaling.low_frequency > 0 &&
+                    scaling.high_frequency > scaling.low_frequency && scaling.original_context > 0;
+  if (!sane) refuse(field, "factors that stretch", rope);
+}
+
 }  // namespace
+
+void LlamaConfig::require_plain_attention() const {
+  if (rope_scaling.kind == RopeScaling::Kind::none && sliding_window == 0) return;
+  throw Error(ErrorKind::input, sliding_window != 0
+                                    ? "the model has a sliding window, which cannot be written"
+                                    : "the model has scaled rotary embeddings, which cannot be written")
+      .expected("a model without rope_scaling and sliding_window")
+      .remedy("galatea perplexity scores it as it is");
+}
 
 void LlamaConfig::validate() const {
   constexpr std::uint64_t most = std::uint64_t{1} << 24U;
@@ -96,24 +138,22 @@ LlamaConfig config_from_hf(const json& object) {
   if (!object.is_object()) throw Error(ErrorKind::input, "config.json is not a JSON object");
   if (is_set(object, "architectures")) {
     const json& names = object.at("architectures");
-    if (!names.is_array() || names.empty() ||
-        (names[0] != "LlamaForCausalLM" && names[0] != "LLaMAForCausalLM")) {
-      refuse("architectures", "LlamaForCausalLM", names);
-    }
-  } else if (is_set(object, "model_type")) {
+    const bool known = names.is_array() && !names.empty() &&
+                       (names[0] == "LlamaForCausalLM" || names[0] == "LLaMAForCausalLM" ||
+                        names[0] == "MistralForCausalLM");
+    if (!known) refuse("architectures", "LlamaForCausalLM or MistralForCausalLM", names);
+  } else if (is_set(object, "model_type") && object.at("model_type") != "mistral") {
     require_value(object, "model_type", "llama");
   }
   require_value(object, "hidden_act", "silu");
   require_value(object, "attention_bias", false);
   require_value(object, "mlp_bias", false);
-  // transformers 5 keeps theta and scaling together in rope_parameters.
-  for (const char* field : {"rope_scaling", "rope_parameters"}) {
-    if (!is_set(object, field)) continue;
-    const json& rope = object.at(field);
-    if (!rope.is_object() || rope.value("rope_type", json("default")) != "default" ||
-        rope.contains("factor")) {
-      refuse(field, "no scaling of the rotary embedding", rope);
-    }
+  require_value(object, "rope_interleaved", false);
+  for (const char* field :
+       {"partial_rotary_factor", "embedding_multiplier", "residual_multiplier", "logits_scaling"})
+    require_value(object, field, 1.0);
+  for (const char* field : {"attn_logit_softcapping", "final_logit_softcapping", "attention_multiplier"}) {
+    if (is_set(object, field)) refuse(field, "nothing", object.at(field));
   }
   LlamaConfig config;
   config.vocab_size = count_field(object, "vocab_size");
@@ -127,9 +167,12 @@ LlamaConfig config_from_hf(const json& object) {
   config.context = count_field(object, "max_position_embeddings", 2048);
   config.rms_norm_eps = number_field(object, "rms_norm_eps", 1e-6);
   config.rope_theta = number_field(object, "rope_theta", 10000.0);
-  if (is_set(object, "rope_parameters")) {
-    config.rope_theta = number_field(object.at("rope_parameters"), "rope_theta", config.rope_theta);
+  // transformers 5 keeps theta and scaling together in rope_parameters.
+  for (const char* field : {"rope_scaling", "rope_parameters"}) {
+    if (is_set(object, field)) read_rope(field, object.at(field), config);
   }
+  const bool windowed = flag_field(object, "use_sliding_window", true);
+  if (windowed) config.sliding_window = count_field(object, "sliding_window", 0);
   config.tied_embeddings = flag_field(object, "tie_word_embeddings", false);
   config.bos_id = id_field(object, "bos_token_id", 1);
   config.eos_id = id_field(object, "eos_token_id", 2);

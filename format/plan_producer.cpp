@@ -126,7 +126,7 @@ std::uint32_t PlanProducer::produce(const PlanChunk& chunk, std::vector<std::byt
     try {
       tensor.data->read(chunk.first_row, chunk.rows, out);
     } catch (Error& error) {
-      error.tensor(tensor.name);
+      error.file(tensor.file).tensor(tensor.name);
       throw;
     }
     place_(chunk.offset, out);

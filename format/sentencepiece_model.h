@@ -19,8 +19,8 @@
 //   3.4       remove_extra_whitespaces                  bool     true
 //   3.5       escape_whitespaces                        bool     true                 spaces become U+2581
 //
-// Source: sentencepiece_model.proto of google/sentencepiece (proto2). Only the tables are read here; the
-// segmentation is the eval room's.
+// Source: sentencepiece_model.proto of google/sentencepiece (proto2). Only the tables are read and
+// written here; the segmentation is the eval room's.
 #pragma once
 
 #include <cstdint>
@@ -67,5 +67,9 @@ struct SentencePieceModel {
 /// Reads and checks a tokenizer.model: every piece UTF-8, not empty and there once, scores finite, exactly
 /// one unknown piece, byte pieces named <0xNN>, ids within the vocabulary. Throws Error(input).
 SentencePieceModel read_sentencepiece_model(const ByteSource& source);
+
+/// The file's bytes, which SentencePiece and read_sentencepiece_model() load as this model. Nothing of them is
+/// what the trainer wrote beside the fields above (its settings, its texts for tests).
+std::string write_sentencepiece_model(const SentencePieceModel& model);
 
 }  // namespace galatea

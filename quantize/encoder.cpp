@@ -4,17 +4,20 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
+#include <limits>
 #include <string>
 #include <utility>
 
 #include "format/error.h"
+#include "format/isa.h"
 #include "format/little_endian.h"
 #include "quantize/block_encode.h"
 
 namespace galatea {
 namespace {
 
-constexpr std::size_t tally_width = 8;
+constexpr std::size_t tally_head = 8, tally_width = 4;
 
 template <DType type>
 void encode_plain(const float* in, std::byte* out, std::uint64_t rows, std::uint64_t cols, const float*) {
@@ -90,6 +93,64 @@ std::uint32_t largest_magnitude_bits(std::span<const float> values) {
       .remedy(remedy);
 }
 
+using Singles = float __attribute__((vector_size(32)));
+using Doubles = double __attribute__((vector_size(64)));
+
+/// Sums of every eighth column, then those together: the same for every processor, and fit for vectors.
+[[gnu::always_inline]] inline RowError sum_errors(const float* values, const float* decoded,
+                                                  std::size_t cols) {
+  constexpr std::size_t lanes = 8;
+  Doubles error{}, value{}, gain{}, largest{};
+  float tails[2][lanes] = {};
+  for (std::size_t i = 0; i < cols; i += lanes) {
+    const float* left = values + i;
+    const float* right = decoded + i;
+    if (cols - i < lanes) {
+      std::copy_n(left, cols - i, tails[0]);
+      std::copy_n(right, cols - i, tails[1]);
+      left = tails[0];
+      right = tails[1];
+    }
+    Singles exact_singles;
+    Singles found_singles;
+    std::memcpy(&exact_singles, left, sizeof exact_singles);
+    std::memcpy(&found_singles, right, sizeof found_singles);
+    const Doubles exact = __builtin_convertvector(exact_singles, Doubles);
+    const Doubles found = __builtin_convertvector(found_singles, Doubles);
+    const Doubles off = found - exact;
+    const Doubles distance = off < 0.0 ? -off : off;
+    error += off * off;
+    value += exact * exact;
+    gain += off * (found + exact);
+    largest = largest > distance ? largest : distance;
+  }
+  for (std::size_t lane = 1; lane < lanes; ++lane) {
+    error[0] += error[lane];
+    value[0] += value[lane];
+    gain[0] += gain[lane];
+    largest[0] = std::max<double>(largest[0], largest[lane]);
+  }
+  return {static_cast<float>(error[0]), static_cast<float>(value[0]), static_cast<float>(gain[0]),
+          static_cast<float>(largest[0])};
+}
+
+__attribute__((target("avx2"))) RowError sum_errors_avx2(const float* values, const float* decoded,
+                                                         std::size_t cols) {
+  return sum_errors(values, decoded, cols);
+}
+
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) RowError sum_errors_avx512(const float* values,
+                                                                                         const float* decoded,
+                                                                                         std::size_t cols) {
+  return sum_errors(values, decoded, cols);
+}
+
+RowError error_of_row(const float* values, const float* decoded, std::size_t cols) {
+  static const Isa isa = active_isa();
+  if (isa >= Isa::avx512) return sum_errors_avx512(values, decoded, cols);
+  return isa >= Isa::avx2 ? sum_errors_avx2(values, decoded, cols) : sum_errors(values, decoded, cols);
+}
+
 class QuantizedRows final : public Rows {
  public:
   QuantizedRows(RowsPtr source, const Encoder& encoder, std::shared_ptr<QuantizationError> error,
@@ -151,17 +212,8 @@ class QuantizedRows final : public Rows {
 
   void measure(std::uint64_t first, std::span<const float> values, std::span<const float> decoded) const {
     const auto cols = static_cast<std::size_t>(this->cols());
-    for (std::size_t begin = 0; begin < values.size(); begin += cols) {
-      double error = 0;
-      double value = 0;
-      for (std::size_t i = begin; i < begin + cols; ++i) {
-        const double exact = static_cast<double>(values[i]);
-        const double off = static_cast<double>(decoded[i]) - exact;
-        error += off * off;
-        value += exact * exact;
-      }
-      error_->set_row(first + begin / cols, error, value);
-    }
+    for (std::size_t begin = 0; begin < values.size(); begin += cols)
+      error_->set_row(first + begin / cols, error_of_row(&values[begin], &decoded[begin], cols));
   }
 
   RowsPtr source_;
@@ -181,17 +233,21 @@ const Encoder* find_encoder(DType type) {
   return nullptr;
 }
 
-void QuantizationError::set_row(std::uint64_t row, double squared_error, double squared_value) {
-  rows_.at(row).error.store(squared_error, std::memory_order_relaxed);
-  rows_.at(row).value.store(squared_value, std::memory_order_relaxed);
+void QuantizationError::set_row(std::uint64_t row, const RowError& error) {
+  Row& place = rows_.at(row);
+  place.error.store(error.squared_error, std::memory_order_relaxed);
+  place.value.store(error.squared_value, std::memory_order_relaxed);
+  place.gain.store(error.gain, std::memory_order_relaxed);
+  place.largest.store(error.largest, std::memory_order_relaxed);
 }
 
 std::string QuantizationError::tally(std::uint64_t first, std::uint64_t count) const {
   std::vector<std::byte> bytes;
-  append_little_endian(bytes, first, tally_width);
+  append_little_endian(bytes, first, tally_head);
   for (std::uint64_t row = first; row < first + count; ++row) {
-    for (const std::atomic<double>* value : {&rows_.at(row).error, &rows_.at(row).value})
-      append_little_endian(bytes, std::bit_cast<std::uint64_t>(value->load(std::memory_order_relaxed)),
+    const Row& place = rows_.at(row);
+    for (const std::atomic<float>* value : {&place.error, &place.value, &place.gain, &place.largest})
+      append_little_endian(bytes, std::bit_cast<std::uint32_t>(value->load(std::memory_order_relaxed)),
                            tally_width);
   }
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -200,30 +256,52 @@ std::string QuantizationError::tally(std::uint64_t first, std::uint64_t count) c
 void QuantizationError::restore(std::string_view tally) {
   const LittleEndian numbers(std::as_bytes(std::span(tally)));
   const std::uint64_t first = numbers.u64(0);
-  const std::size_t count = tally.size() / (2 * tally_width);
-  if (tally.size() != (2 * count + 1) * tally_width || first > rows_.size() || count > rows_.size() - first)
+  const std::size_t count = tally.size() < tally_head ? 0 : (tally.size() - tally_head) / (4 * tally_width);
+  if (tally.size() != tally_head + 4 * count * tally_width || first > rows_.size() ||
+      count > rows_.size() - first)
     throw Error(ErrorKind::input, "the journal holds a tally of other rows");
   for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t at = (2 * i + 1) * tally_width;
-    set_row(first + i, std::bit_cast<double>(numbers.u64(at)),
-            std::bit_cast<double>(numbers.u64(at + tally_width)));
+    const std::size_t at = tally_head + 4 * i * tally_width;
+    const auto number = [&](std::size_t n) {
+      return std::bit_cast<float>(numbers.u32(at + n * tally_width));
+    };
+    set_row(first + i, {number(0), number(1), number(2), number(3)});
   }
+}
+
+QuantizationError::Sums QuantizationError::sums() const {
+  Sums sums;
+  for (const Row& row : rows_) {
+    sums.error += static_cast<double>(row.error.load(std::memory_order_relaxed));
+    sums.value += static_cast<double>(row.value.load(std::memory_order_relaxed));
+    sums.gain += static_cast<double>(row.gain.load(std::memory_order_relaxed));
+  }
+  return sums;
 }
 
 double QuantizationError::rms_error(std::uint64_t values) const {
-  double sum = 0;
-  for (const Row& row : rows_) sum += row.error.load(std::memory_order_relaxed);
-  return values == 0 ? 0 : std::sqrt(sum / static_cast<double>(values));
+  return values == 0 ? 0 : std::sqrt(sums().error / static_cast<double>(values));
 }
 
 double QuantizationError::relative_error() const {
-  double error = 0;
-  double value = 0;
-  for (const Row& row : rows_) {
-    error += row.error.load(std::memory_order_relaxed);
-    value += row.value.load(std::memory_order_relaxed);
-  }
-  return value == 0 ? 0 : std::sqrt(error / value);
+  const Sums all = sums();
+  if (all.value == 0) return 0;
+  const double error = std::sqrt(all.error / all.value);
+  return std::isfinite(error) ? error : std::numeric_limits<double>::infinity();
+}
+
+double QuantizationError::max_error() const {
+  float largest = 0;
+  for (const Row& row : rows_) largest = std::max(largest, row.largest.load(std::memory_order_relaxed));
+  return static_cast<double>(largest);
+}
+
+double QuantizationError::cosine() const {
+  // 2 x.y = x.x + y.y - (y - x).(y - x), in small differences, which single precision holds.
+  const Sums all = sums();
+  const double decoded = all.value + all.gain;
+  if (all.value <= 0 || decoded <= 0) return 1;
+  return std::min(1.0, (all.value + (all.gain - all.error) / 2) / std::sqrt(all.value * decoded));
 }
 
 RowsPtr quantize_rows(RowsPtr source, DType type, std::shared_ptr<QuantizationError> error,

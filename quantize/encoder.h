@@ -37,13 +37,21 @@ std::span<const Encoder> all_encoders();
 /// nullptr when galatea cannot write the type.
 const Encoder* find_encoder(DType type);
 
+/// How far a row is from its source; single precision is plenty for a report, and a model has millions of rows.
+struct RowError {
+  float squared_error = 0;  ///< sum of (decoded - source)^2
+  float squared_value = 0;  ///< sum of source^2
+  float gain = 0;           ///< sum of decoded^2 - source^2
+  float largest = 0;        ///< of |decoded - source|
+};
+
 /// Collects, row by row while rows are read, how far a quantized tensor is from its source. The sums are
 /// taken in the order of rows, so that they depend on no thread. Rows that were never read count as exact.
 class QuantizationError {
  public:
   explicit QuantizationError(std::uint64_t rows) : rows_(rows) {}
 
-  void set_row(std::uint64_t row, double squared_error, double squared_value);
+  void set_row(std::uint64_t row, const RowError& error);
   /// The rows [first, first + count) as bytes, and back; see Rows::tally.
   std::string tally(std::uint64_t first, std::uint64_t count) const;
   void restore(std::string_view tally);
@@ -51,10 +59,19 @@ class QuantizationError {
   double rms_error(std::uint64_t values) const;
   /// rms_error over the root mean square of the source; 0 for a source of zeros.
   double relative_error() const;
+  /// The largest |decoded - source|.
+  double max_error() const;
+  /// Of the angle between the tensor and its source, both seen as vectors; 1 where one of them is zero.
+  double cosine() const;
 
  private:
+  struct Sums {
+    double error = 0, value = 0, gain = 0;
+  };
+  Sums sums() const;
+
   struct Row {
-    std::atomic<double> error{0}, value{0};
+    std::atomic<float> error{0}, value{0}, gain{0}, largest{0};
   };
   std::vector<Row> rows_;
 };

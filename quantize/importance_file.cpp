@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "format/checked.h"
@@ -34,6 +35,17 @@ void keep(ImportanceFile& out, const ByteSource& source, const std::string& name
   }
 }
 
+/// The matrices that were used, but much less than others: a text that broke off, experts.
+std::vector<std::string> thin_of(const std::map<std::string, double>& counts) {
+  double most = 0;
+  for (const auto& [name, count] : counts) most = std::max(most, count);
+  std::vector<std::string> thin;
+  for (const auto& [name, count] : counts) {
+    if (count > 0 && count < most / 2) thin.push_back(name);
+  }
+  return thin;
+}
+
 /// Reads the .dat form front to back; every length is held against the file before memory is taken.
 class OldFile {
  public:
@@ -44,6 +56,7 @@ class OldFile {
     const std::uint64_t count = number("number of matrices", most_matrices);
     for (std::uint64_t i = 0; i < count; ++i) read_matrix(out);
     if (count == 0) fail("an importance matrix without tensors", "");
+    out.thin = thin_of(counts_);
     if (at_ + 4 <= source_->size()) out.chunks = number("number of chunks", INT32_MAX);
     if (at_ + 4 <= source_->size()) out.dataset = text(number("length of a name", most_name_bytes));
     return out;
@@ -79,6 +92,7 @@ class OldFile {
     const std::uint64_t columns = number("number of columns", most_columns);
     std::vector<float> weights = memory_floats(columns);
     if (chunks == 0) out.unused.push_back(name);
+    counts_[name] = static_cast<double>(chunks);
     for (float& weight : weights) weight = chunks == 0 ? 1.0F : weight / static_cast<float>(chunks);
     keep(out, *source_, name, std::move(weights));
   }
@@ -93,6 +107,7 @@ class OldFile {
 
   SourcePtr source_;
   std::uint64_t at_ = 0;
+  std::map<std::string, double> counts_;
 };
 
 constexpr std::string_view sums_ending = ".in_sum2";
@@ -110,6 +125,7 @@ ImportanceFile read_gguf(const GgufFile& file, const ByteSource& source) {
     out.dataset = sets->front();
   }
   std::map<std::string, const Tensor*, std::less<>> by_name;
+  std::map<std::string, double> all_counts;
   for (const Tensor& tensor : file.tensors()) by_name.emplace(tensor.name, &tensor);
   for (const Tensor& tensor : file.tensors()) {
     if (!tensor.name.ends_with(sums_ending)) continue;
@@ -126,14 +142,22 @@ ImportanceFile read_gguf(const GgufFile& file, const ByteSource& source) {
     }
     const float count = read_all_f32(*counts->second).front();
     std::vector<float> weights = read_all_f32(tensor);
+    if (!std::isfinite(count) || count < 0.0F) {
+      throw Error(ErrorKind::input, "the count of an importance matrix is negative or no finite number")
+          .file(source.name())
+          .tensor(name)
+          .found(std::to_string(count));
+    }
     const bool used = count > 0.0F;
     if (!used) out.unused.push_back(name);
+    all_counts[name] = static_cast<double>(count);
     for (float& weight : weights) weight = used ? weight / count : 1.0F;
     keep(out, source, name, std::move(weights));
   }
   if (out.weights.empty()) {
     throw Error(ErrorKind::input, "an importance matrix without tensors").file(source.name());
   }
+  out.thin = thin_of(all_counts);
   return out;
 }
 

@@ -25,6 +25,7 @@ namespace galatea {
 struct ImportanceFile {
   ImportanceMatrix weights;
   std::vector<std::string> unused;  ///< matrices with a count of 0
+  std::vector<std::string> thin;    ///< with a count below half of the largest
   std::string dataset;              ///< empty when the file does not say
   std::uint64_t chunks = 0;         ///< 0 when the file does not say
 };

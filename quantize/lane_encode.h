@@ -20,10 +20,11 @@
 //
 // s2 is the mean square of the block (twice that for Q3_K to Q5_K, IQ4, IQ3,
 // IQ2_S and IQ1; of the whole row for blocks of 32).
-// Bit-identical to ggml's quantize_q*(src, dst, rows, cols, weights) of 2026, which without importance are its
-// quantize_row_q*_K_ref, built without contraction, for finite input: each lane does what they do in their
-// order. One difference: in IQ3_S ggml puts the groups behind a group of zeros one place too early, which spoils
-// the block; here they stay in place. Compiled for vectors of 4, 8 (AVX2) and 16 lanes (AVX-512).
+// Bit-identical to ggml's quantize_q*(src, dst, rows, cols, weights) of version 0.25 (2026; before, IQ1_M summed
+// otherwise), which without importance are its quantize_row_q*_K_ref, built without contraction, for finite
+// input: each lane does what they do in their
+// order, in IQ3_S too, where ggml puts the groups behind a group of zeros one place too early, which spoils the
+// block. Compiled for vectors of 4, 8 (AVX2) and 16 lanes (AVX-512).
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <array>
-#include <cstdio>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -10,23 +6,32 @@
 #include <utility>
 #include <vector>
 
+#include "converter/output_command.h"
+#include "format/amount.h"
 #include "format/checkpoint.h"
 #include "format/error.h"
 #include "format/job.h"
 #include "format/source.h"
 #include "quantize/commands.h"
+#include "quantize/forecast.h"
 #include "quantize/importance_file.h"
+#include "quantize/metadata_override.h"
+#include "quantize/prune_layers.h"
 #include "quantize/quantize_model.h"
+#include "quantize/quantize_report_command.h"
 #include "verify/provenance.h"
 
 namespace galatea {
 namespace {
 
+using output_command::refuse_same;
+
 struct Options {
-  std::string input, output, type, output_type, embedding_type, tokenizer, name, importance, types_file;
-  std::vector<std::string> types, include, exclude;
+  std::string input, output, type, output_type, embedding_type, tokenizer, name, importance, types_file,
+      pruned_layers, split_size, max_memory;
+  std::vector<std::string> types, include, exclude, overrides;
   bool pure = false, fallback = false, leave_output = false, allow_requantize = false, dry_run = false,
-       overwrite = false, per_tensor = false;
+       overwrite = false, per_tensor = false, keep_split = false;
 };
 
 /// "F32 F16 ...", for help and messages.
@@ -57,100 +62,6 @@ const NamedMix& mix_named(const std::string& name) {
     throw Error(ErrorKind::usage, "unknown type '" + printable(name) + "'").expected(mix_names());
   }
   return *mix;
-}
-
-std::string text(const char* pattern, double value) {
-  std::array<char, 64> out{};
-  std::snprintf(out.data(), out.size(), pattern, value);
-  return out.data();
-}
-
-std::string row(const std::string& what, const std::string& tensors, const std::string& bytes,
-                const std::string& bits, const std::string& error) {
-  std::array<char, 200> out{};
-  std::snprintf(out.data(), out.size(), "%-26s %7s %15s %7s %12s", what.c_str(), tensors.c_str(),
-                bytes.c_str(), bits.c_str(), error.c_str());
-  std::string line = out.data();
-  line.erase(line.find_last_not_of(' ') + 1);
-  return line;
-}
-
-double bits_of(std::uint64_t bytes, std::uint64_t values) {
-  return values == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(values);
-}
-
-std::string error_text(const QuantizedTensor& tensor) {
-  return tensor.error == nullptr ? "-" : text("%.3e", tensor.error->relative_error());
-}
-
-/// One line for each type, or for each tensor; the error is relative to the tensor's own root mean square.
-void print_table(const QuantizationPlan& plan, bool per_tensor, bool measured, Console& console) {
-  console.print(row(per_tensor ? "tensor" : "type", per_tensor ? "type" : "tensors", "bytes", "bits/w",
-                    measured ? (per_tensor ? "error" : "worst error") : ""));
-  if (per_tensor) {
-    for (const QuantizedTensor& tensor : plan.tensors) {
-      console.print(row(tensor.name, std::string(type_info(tensor.to).name), std::to_string(tensor.bytes),
-                        text("%.2f", bits_of(tensor.bytes, tensor.values())),
-                        measured ? error_text(tensor) : ""));
-    }
-    return;
-  }
-  for (const TypeInfo& type : all_types()) {
-    std::uint64_t count = 0, bytes = 0, values = 0;
-    double worst = 0;
-    for (const QuantizedTensor& tensor : plan.tensors) {
-      if (tensor.to != type.type) continue;
-      ++count;
-      bytes += tensor.bytes;
-      values += tensor.values();
-      if (measured && tensor.error != nullptr) worst = std::max(worst, tensor.error->relative_error());
-    }
-    if (count == 0) continue;
-    console.print(row(std::string(type.name), std::to_string(count), std::to_string(bytes),
-                      text("%.2f", bits_of(bytes, values)), measured ? text("%.3e", worst) : ""));
-  }
-}
-
-/// The ten tensors that lost most, relative to their own size.
-nlohmann::json worst_of(const QuantizationPlan& plan) {
-  std::vector<std::pair<double, std::string>> lost;
-  for (const QuantizedTensor& tensor : plan.tensors) {
-    if (tensor.error != nullptr) lost.emplace_back(tensor.error->relative_error(), tensor.name);
-  }
-  std::sort(lost.begin(), lost.end(), [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first > b.first : a.second < b.second;
-  });
-  if (lost.size() > 10) lost.resize(10);
-  nlohmann::json worst = nlohmann::json::array();
-  for (const auto& [error, name] : lost) worst.push_back({{"name", name}, {"relative_error", error}});
-  return worst;
-}
-
-nlohmann::json document_of(const Options& options, const QuantizationPlan& plan, bool measured) {
-  nlohmann::json tensors = nlohmann::json::array();
-  for (const QuantizedTensor& tensor : plan.tensors) {
-    nlohmann::json entry = {
-        {"name", tensor.name},
-        {"shape", tensor.shape},
-        {"from", type_info(tensor.from).name},
-        {"type", type_info(tensor.to).name},
-        {"bytes", tensor.bytes},
-        {"bits_per_weight", bits_of(tensor.bytes, tensor.values())},
-        {"share_of_file", static_cast<double>(tensor.bytes) / static_cast<double>(plan.layout.size())}};
-    if (measured && tensor.error != nullptr) {
-      entry["rms_error"] = tensor.error->rms_error(tensor.values());
-      entry["relative_error"] = tensor.error->relative_error();
-    }
-    tensors.push_back(std::move(entry));
-  }
-  nlohmann::json document = {{"input", options.input},
-                             {"output", options.output},
-                             {"type", mix_named(options.type).name},
-                             {"bytes", plan.layout.size()},
-                             {"bits_per_weight", plan.bits_per_weight()},
-                             {"tensors", std::move(tensors)}};
-  if (measured) document["worst"] = worst_of(plan);
-  return document;
 }
 
 /// "REGEX=TYPE"; the expression may contain '=' itself.
@@ -184,25 +95,23 @@ TypeMix mix_of(const Options& options) {
 }
 
 /// Reads the importance matrix, tells what it covers, and notes in the file's metadata where it came from.
-ImportanceMatrix importance_of(const Options& options, GgufModel& model, Console& console) {
+ImportanceMatrix importance_of(const Options& options, GgufModel& model, nlohmann::json& document,
+                               Console& console) {
   if (options.importance.empty()) {
     if (options.include.empty() && options.exclude.empty()) return {};
     throw Error(ErrorKind::usage, "--include-weights and --exclude-weights choose from an --imatrix");
   }
   ImportanceFile file = read_importance_file(options.importance);
   select_importance(file.weights, options.include, options.exclude);
-  const std::vector<std::string> missing = without_importance(file.weights, model.tensors);
-  std::string note = options.importance + ": " + std::to_string(file.weights.size()) + " matrices";
-  if (file.chunks != 0) note += " over " + std::to_string(file.chunks) + " chunks";
-  if (!missing.empty()) {
-    note += "; nothing for " + std::to_string(missing.size()) + " (" + missing.front() +
-            (missing.size() == 1 ? ")" : ", ...)");
-  }
-  if (!file.unused.empty()) {
-    note += "; " + std::to_string(file.unused.size()) + " never used, all their columns count alike (" +
-            file.unused.front() + (file.unused.size() == 1 ? ")" : ", ...)");
-  }
-  console.progress().note(note);
+  const quantize_report::Coverage coverage{options.importance,
+                                           file.dataset,
+                                           file.weights.size(),
+                                           file.chunks,
+                                           without_importance(file.weights, model.tensors),
+                                           file.unused,
+                                           file.thin};
+  console.progress().note(quantize_report::line_of(coverage));
+  document["imatrix"] = quantize_report::json_of(coverage);
   const std::filesystem::path path = options.importance;
   model.metadata.push_back({"quantize.imatrix.file", path.filename().string()});
   if (!file.dataset.empty()) model.metadata.push_back({"quantize.imatrix.dataset", file.dataset});
@@ -212,64 +121,138 @@ ImportanceMatrix importance_of(const Options& options, GgufModel& model, Console
   return std::move(file.weights);
 }
 
-QuantizationPlan make_plan(const Options& options, const Checkpoint& checkpoint, Console& console) {
+bool splits(const Options& options) { return options.keep_split || !options.split_size.empty(); }
+
+/// The parts that were asked for, of tensors as they are when the layers are gone.
+std::optional<GgufSplit> split_of(const Options& options, const Checkpoint& checkpoint,
+                                  const std::vector<Tensor>& tensors) {
+  if (!options.split_size.empty()) return GgufSplit{.max_bytes = parse_shard_bytes(options.split_size)};
+  if (!options.keep_split) return std::nullopt;
+  if (checkpoint.gguf() == nullptr || checkpoint.files().size() < 2) {
+    throw Error(ErrorKind::usage, "the model is no split GGUF whose parts could be kept")
+        .file(options.input)
+        .remedy("--split-max-size 2G cuts what is written into parts");
+  }
+  return GgufSplit{.ends = gguf_part_ends(checkpoint.files(), tensors)};
+}
+
+/// OUTPUT, or what the names of the parts begin with: OUTPUT without its .gguf.
+std::filesystem::path prefix_of(const Options& options) {
+  std::filesystem::path path = options.output;
+  if (splits(options) && path.extension() == ".gguf") path.replace_extension();
+  return path;
+}
+
+QuantizationPlan make_plan(const Options& options, const Checkpoint& checkpoint, nlohmann::json& document,
+                           Console& console) {
   QuantizeOptions how;
   how.mix = mix_of(options);
   how.fallback = options.fallback;
   how.allow_requantize = options.allow_requantize;
-  how.measure = !options.dry_run;
+  for (const std::string& text : options.overrides) how.overrides.push_back(parse_metadata_override(text));
   GgufModel model = llama_gguf_model(checkpoint, {options.name, options.tokenizer});
   std::erase_if(model.metadata,
                 [](const GgufEntry& entry) { return entry.key.starts_with("quantize.imatrix."); });
-  how.importance = importance_of(options, model, console);
-  return plan_quantization(std::move(model), std::filesystem::path(options.output).filename().string(), how);
+  how.importance = importance_of(options, model, document, console);
+  if (!options.pruned_layers.empty())
+    prune_layers(model, how.importance, parse_layers(options.pruned_layers));
+  how.split = split_of(options, checkpoint, model.tensors);
+  return plan_quantization(std::move(model), prefix_of(options).filename().string(), how);
+}
+
+nlohmann::json settings_of(const Options& options) {
+  return {{"type", mix_named(options.type).name},
+          {"pure", options.pure},
+          {"fallback", options.fallback},
+          {"leave_output", options.leave_output},
+          {"tensor_types", options.types},
+          {"tensor_type_file", options.types_file},
+          {"imatrix", options.importance},
+          {"include_weights", options.include},
+          {"exclude_weights", options.exclude},
+          {"output_type", options.output_type},
+          {"embedding_type", options.embedding_type},
+          {"tokenizer", options.tokenizer},
+          {"name", options.name},
+          {"override_kv", options.overrides},
+          {"prune_layers", options.pruned_layers},
+          {"keep_split", options.keep_split},
+          {"split_max_size", options.split_size},
+          {"allow_requantize", options.allow_requantize}};
+}
+
+int say_what_would_be(const Options& options, const QuantizationPlan& plan, const WriteOptions& write,
+                      nlohmann::json& document, Console& console) {
+  const double seconds = expected_seconds(plan, write);
+  const std::uint64_t memory = peak_memory(plan, write);
+  quantize_report::print_table(plan, options.per_tensor, false, console);
+  if (plan.files.size() > 1) {
+    for (const FileLayout& file : plan.files)
+      console.print("  " + printable(file.name) + "  " + std::to_string(file.size()) + " bytes");
+  }
+  console.print("about " + duration(seconds) + " and at most " + amount(static_cast<double>(memory), "B") +
+                " of memory");
+  console.print(options.output + " would have " + std::to_string(plan.size()) + " bytes, " +
+                quantize_report::text("%.3f", plan.bits_per_weight()) + " bits for each weight");
+  document.update(quantize_report::document_of(plan, false));
+  document["expected_seconds"] = seconds;
+  document["peak_memory_bytes"] = memory;
+  console.print_json(document);
+  return 0;
+}
+
+std::vector<WrittenFile> write_files(const Options& options, QuantizationPlan& plan,
+                                     const WriteOptions& write, const std::filesystem::path& folder) {
+  if (!splits(options)) return {write_file(plan.files.front(), options.output, write)};
+  require_finite_sources(plan, *write.progress);
+  return write_plan({plan.files}, folder, write);
 }
 
 int quantize(const Options& options, Console& console) {
   const Checkpoint checkpoint = Checkpoint::open(options.input);
-  const QuantizationPlan plan = make_plan(options, checkpoint, console);
+  nlohmann::json document = {
+      {"input", options.input}, {"output", options.output}, {"type", mix_named(options.type).name}};
+  QuantizationPlan plan = make_plan(options, checkpoint, document, console);
   for (const std::string& note : plan.notes) console.progress().note(note);
-  if (options.dry_run) {
-    print_table(plan, options.per_tensor, false, console);
-    console.print(options.output + " would have " + std::to_string(plan.layout.size()) + " bytes, " +
-                  text("%.3f", plan.bits_per_weight()) + " bits for each weight");
-    console.print_json(document_of(options, plan, false));
-    return 0;
-  }
-  const nlohmann::json settings = {{"type", mix_named(options.type).name},
-                                   {"pure", options.pure},
-                                   {"fallback", options.fallback},
-                                   {"leave_output", options.leave_output},
-                                   {"tensor_types", options.types},
-                                   {"tensor_type_file", options.types_file},
-                                   {"imatrix", options.importance},
-                                   {"include_weights", options.include},
-                                   {"exclude_weights", options.exclude},
-                                   {"output_type", options.output_type},
-                                   {"embedding_type", options.embedding_type},
-                                   {"tokenizer", options.tokenizer},
-                                   {"name", options.name},
-                                   {"allow_requantize", options.allow_requantize}};
+  WriteOptions write;
+  write.files_at_once = 1;
+  if (!options.max_memory.empty()) fit_into_memory(plan, parse_shard_bytes(options.max_memory), write);
+  if (options.dry_run) return say_what_would_be(options, plan, write, document, console);
+
+  const nlohmann::json settings = settings_of(options);
   std::vector<std::filesystem::path> inputs = checkpoint.files();
   inputs.insert(inputs.end(), {options.input, checkpoint.tokenizer_model().value_or(options.input)});
   for (const std::string& file : {options.tokenizer, options.importance, options.types_file}) {
     if (!file.empty()) inputs.emplace_back(file);
   }
-  Job job("quantize " + settings.dump(), inputs, {options.output});
-  WriteOptions write;
+  const std::filesystem::path prefix = prefix_of(options);
+  const std::filesystem::path folder = prefix.parent_path().empty() ? "." : prefix.parent_path();
+  std::vector<std::filesystem::path> outputs = {options.output};
+  if (splits(options)) {
+    for (const FileLayout& file : plan.files) outputs.push_back(folder / file.name);
+  }
+  for (const std::filesystem::path& input : checkpoint.files()) {
+    for (const std::filesystem::path& output : outputs) refuse_same(input, output);
+  }
+  Job job("quantize " + settings.dump(), inputs, outputs);
   write.job = &job;
   write.overwrite = options.overwrite;
   write.progress = &console.progress();
-  const WrittenFile written = write_file(plan.layout, options.output, write);
-  nlohmann::json document = document_of(options, plan, true);
-  document["sha256"] = written.digests.at(HashKind::sha256);
-  print_table(plan, options.per_tensor, true, console);
-  console.print(options.output + ": " + std::to_string(written.size) + " bytes, " +
-                text("%.3f", plan.bits_per_weight()) + " bits for each weight");
-  console.print(written.digests.at(HashKind::sha256) + "  " + options.output);
+  const std::vector<WrittenFile> written = write_files(options, plan, write, folder);
+  document.update(quantize_report::document_of(plan, true));
+  quantize_report::print_table(plan, options.per_tensor, true, console);
+  console.print(options.output + ": " + std::to_string(plan.size()) + " bytes, " +
+                quantize_report::text("%.3f", plan.bits_per_weight()) + " bits for each weight");
+  for (const WrittenFile& file : written) {
+    const std::string& digest = file.digests.at(HashKind::sha256);
+    console.print(digest + "  " + (splits(options) ? (folder / file.name).string() : options.output));
+    if (splits(options))
+      document["files"].push_back({{"name", file.name}, {"size", file.size}, {"sha256", digest}});
+  }
+  if (!splits(options)) document["sha256"] = written.front().digests.at(HashKind::sha256);
   write_provenance(
-      {"quantize", "scales and codes in float32, without fused multiply-adds", {options.input}, {written}},
-      settings, options.output);
+      {"quantize", "scales and codes in float32, without fused multiply-adds", {options.input}, written},
+      settings, splits(options) ? prefix : std::filesystem::path(options.output));
   console.print_json(document);
   job.finish();
   return 0;
@@ -305,14 +288,23 @@ void bind_quantize(CLI::App& app, Action& chosen) {
       ->type_name("NAME");
   command->add_option("--exclude-weights", options->exclude, "No importance for names with this part")
       ->type_name("NAME");
-  command->add_option("--tokenizer", options->tokenizer, "Its tokenizer.model, where it is elsewhere")
+  command->add_option("--tokenizer", options->tokenizer, "A tokenizer.model other than the input's own")
       ->type_name("FILE");
   command->add_option("--name", options->name, "general.name in the file (default: that of the input)")
       ->type_name("NAME");
   command->add_flag("--allow-requantize", options->allow_requantize,
                     "Take weights that are quantized already");
+  command->add_option("--override-kv", options->overrides, "An entry of the metadata: int, float, bool, str")
+      ->type_name("KEY=TYPE:VALUE");
+  command->add_option("--prune-layers", options->pruned_layers, "Leave these layers out: 3,7 or 20-23")
+      ->type_name("LIST");
+  command->add_option("--split-max-size", options->split_size, "Write parts of so much weight: 2G, 500M")
+      ->type_name("SIZE");
+  command->add_flag("--keep-split", options->keep_split, "Write as many parts as the input has");
+  command->add_option("--max-memory", options->max_memory, "Take at most so much memory: 256M")
+      ->type_name("SIZE");
   command->add_flag("--per-tensor", options->per_tensor, "A line for each tensor");
-  command->add_flag("--dry-run", options->dry_run, "Say what would be written, to the byte; write nothing");
+  command->add_flag("--dry-run", options->dry_run, "Say what it would give and cost; write nothing");
   command->add_flag("--overwrite", options->overwrite, "Replace the output if it is there");
   command->footer(
       "TYPE is a mix of llama-quantize, with its choices: norms stay F32, the output\n"

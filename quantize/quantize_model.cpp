@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "format/error.h"
+#include "quantize/metadata_override.h"
 
 namespace galatea {
 namespace {
@@ -74,6 +75,12 @@ std::shared_ptr<const std::vector<float>> importance_for(const Tensor& tensor, D
 
 }  // namespace
 
+std::uint64_t QuantizationPlan::size() const {
+  std::uint64_t bytes = 0;
+  for (const FileLayout& file : files) bytes += file.size();
+  return bytes;
+}
+
 double QuantizationPlan::bits_per_weight() const {
   double bits = 0;
   double values = 0;
@@ -86,6 +93,7 @@ double QuantizationPlan::bits_per_weight() const {
 
 QuantizationPlan plan_quantization(GgufModel model, std::string file_name, const QuantizeOptions& options) {
   set_gguf_file_type(model.metadata, options.mix.named->file_type);
+  override_metadata(model.metadata, options.overrides);
   ModelTraits traits = traits_of(model.metadata, model.tensors);
   traits.importance = !options.importance.empty();
   std::vector<TypeChoice> choices;
@@ -103,12 +111,13 @@ QuantizationPlan plan_quantization(GgufModel model, std::string file_name, const
                            std::to_string(tensor.shape.back()) + " values are not whole blocks");
     }
     check_source(tensor, type, options.allow_requantize);
-    QuantizedTensor report{tensor.name, tensor.shape, tensor.type(), type, 0, nullptr};
+    QuantizedTensor report{tensor.name, tensor.shape, tensor.type(), type, 0, nullptr, tensor.data, tensor.file};
     if (options.measure && type != tensor.type()) {
       report.error = std::make_shared<QuantizationError>(tensor.data->rows());
     }
     try {
       auto importance = type == tensor.type() ? nullptr : importance_for(tensor, type, options);
+      report.weighted = importance != nullptr;
       tensor.data = quantize_rows(tensor.data, type, report.error, std::move(importance));
     } catch (Error& error) {
       throw error.tensor(tensor.name).file(tensor.file);
@@ -116,7 +125,11 @@ QuantizationPlan plan_quantization(GgufModel model, std::string file_name, const
     report.bytes = tensor.bytes();
     plan.tensors.push_back(std::move(report));
   }
-  plan.layout = gguf_layout(std::move(file_name), model.metadata, std::move(model.tensors));
+  if (options.split) {
+    plan.files = gguf_split_layouts(file_name, model.metadata, std::move(model.tensors), *options.split);
+  } else {
+    plan.files.push_back(gguf_layout(std::move(file_name), model.metadata, std::move(model.tensors)));
+  }
   return plan;
 }
 

@@ -3,10 +3,12 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "format/gguf_llama.h"
+#include "format/gguf_split.h"
 #include "format/plan.h"
 #include "quantize/encoder.h"
 #include "quantize/type_mix.h"
@@ -21,16 +23,21 @@ struct QuantizedTensor {
   DType from = DType::f32, to = DType::f32;
   std::uint64_t bytes = 0;
   std::shared_ptr<QuantizationError> error;
+  RowsPtr source;              ///< the values before
+  std::filesystem::path file;  ///< where they are
+  bool weighted = false;       ///< with importance
 
   std::uint64_t values() const { return element_count(shape); }
 };
 
 struct QuantizationPlan {
-  FileLayout layout;
-  std::vector<QuantizedTensor> tensors;  ///< in the order of the file
+  std::vector<FileLayout> files;         ///< one, or the parts that were asked for
+  std::vector<QuantizedTensor> tensors;  ///< in the order of the files
   std::vector<std::string>
       notes;  ///< types that were taken for want of whole blocks, tensors without importance
 
+  /// Of all files, in bytes.
+  std::uint64_t size() const;
   /// Stored bits for each weight, over all tensors.
   double bits_per_weight() const;
 };
@@ -42,8 +49,10 @@ struct QuantizeOptions {
   TypeMix mix;
   bool fallback = false;  ///< take other types where rows are no whole blocks, else that is refused
   ImportanceMatrix importance;
-  bool allow_requantize = false;  ///< else a source that is quantized itself is refused
-  bool measure = true;            ///< fill QuantizedTensor::error
+  bool allow_requantize = false;       ///< else a source that is quantized itself is refused
+  bool measure = true;                 ///< fill QuantizedTensor::error
+  std::vector<GgufEntry> overrides{};  ///< of the metadata, which choices of types follow
+  std::optional<GgufSplit> split{};    ///< into parts, `file_name` is their prefix then
 };
 
 /// Throws Error(usage) for a type without an encoder, for a quantized source unless that is allowed, for types

@@ -12,23 +12,23 @@ namespace galatea {
 namespace {
 
 constexpr std::array known_mixes{
-    NamedMix{"F32", DType::f32, 0},          NamedMix{"F16", DType::f16, 1},
-    NamedMix{"BF16", DType::bf16, 32},       NamedMix{"Q8_0", DType::q8_0, 7},
-    NamedMix{"Q6_K", DType::q6_k, 18},       NamedMix{"Q5_1", DType::q5_1, 9},
-    NamedMix{"Q5_K_M", DType::q5_k, 17},     NamedMix{"Q5_K_S", DType::q5_k, 16},
-    NamedMix{"Q5_0", DType::q5_0, 8},        NamedMix{"Q4_1", DType::q4_1, 3},
-    NamedMix{"Q4_K_M", DType::q4_k, 15},     NamedMix{"Q4_K_S", DType::q4_k, 14},
-    NamedMix{"Q4_0", DType::q4_0, 2},        NamedMix{"IQ4_NL", DType::iq4_nl, 25},
-    NamedMix{"IQ4_XS", DType::iq4_xs, 30},   NamedMix{"MXFP4", DType::mxfp4, 38},
-    NamedMix{"Q3_K_L", DType::q3_k, 13},     NamedMix{"Q3_K_M", DType::q3_k, 12},
-    NamedMix{"Q3_K_S", DType::q3_k, 11},     NamedMix{"IQ3_M", DType::iq3_s, 27},
-    NamedMix{"IQ3_S", DType::iq3_s, 26},     NamedMix{"IQ3_XS", DType::iq3_s, 22},
-    NamedMix{"IQ3_XXS", DType::iq3_xxs, 23}, NamedMix{"Q2_K", DType::q2_k, 10},
-    NamedMix{"Q2_K_S", DType::q2_k, 21},     NamedMix{"IQ2_M", DType::iq2_s, 29},
-    NamedMix{"IQ2_S", DType::iq2_xs, 28},    NamedMix{"IQ2_XS", DType::iq2_xs, 20},
-    NamedMix{"IQ2_XXS", DType::iq2_xxs, 19}, NamedMix{"TQ2_0", DType::tq2_0, 37},
-    NamedMix{"IQ1_M", DType::iq1_m, 31},     NamedMix{"TQ1_0", DType::tq1_0, 36},
-    NamedMix{"IQ1_S", DType::iq1_s, 24},
+    NamedMix{"F32", DType::f32, 0},         NamedMix{"F16", DType::f16, 1},
+    NamedMix{"BF16", DType::bf16, 32},      NamedMix{"Q8_0", DType::q8_0, 7},
+    NamedMix{"Q6_K", DType::q6_k, 18},      NamedMix{"Q5_1", DType::q5_1, 9},
+    NamedMix{"Q5_K_M", DType::q5_k, 17},    NamedMix{"Q5_K_S", DType::q5_k, 16},
+    NamedMix{"Q5_0", DType::q5_0, 8},       NamedMix{"Q4_1", DType::q4_1, 3},
+    NamedMix{"Q4_K_M", DType::q4_k, 15},    NamedMix{"Q4_K_S", DType::q4_k, 14},
+    NamedMix{"Q4_0", DType::q4_0, 2},       NamedMix{"IQ4_NL", DType::iq4_nl, 25},
+    NamedMix{"IQ4_XS", DType::iq4_xs, 30},  NamedMix{"MXFP4", DType::mxfp4, 38},
+    NamedMix{"MXFP4_MOE", DType::q8_0, 38}, NamedMix{"Q3_K_L", DType::q3_k, 13},
+    NamedMix{"Q3_K_M", DType::q3_k, 12},    NamedMix{"Q3_K_S", DType::q3_k, 11},
+    NamedMix{"IQ3_M", DType::iq3_s, 27},    NamedMix{"IQ3_S", DType::iq3_s, 26},
+    NamedMix{"IQ3_XS", DType::iq3_s, 22},   NamedMix{"IQ3_XXS", DType::iq3_xxs, 23},
+    NamedMix{"Q2_K", DType::q2_k, 10},      NamedMix{"Q2_K_S", DType::q2_k, 21},
+    NamedMix{"IQ2_M", DType::iq2_s, 29},    NamedMix{"IQ2_S", DType::iq2_xs, 28},
+    NamedMix{"IQ2_XS", DType::iq2_xs, 20},  NamedMix{"IQ2_XXS", DType::iq2_xxs, 19},
+    NamedMix{"TQ2_0", DType::tq2_0, 37},    NamedMix{"IQ1_M", DType::iq1_m, 31},
+    NamedMix{"TQ1_0", DType::tq1_0, 36},    NamedMix{"IQ1_S", DType::iq1_s, 24},
 };
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
@@ -167,10 +167,11 @@ DType wanted_type(const Tensor& tensor, const TypeMix& mix, const ModelTraits& m
   const bool embedding = tensor.name == "token_embd.weight";
   const bool head = output || (embedding && model.tied);
   const DType type = mix.named->type;
-  if (head && mix.output_type) return *mix.output_type;
+  if (output && mix.output_type) return *mix.output_type;
   if (embedding && mix.embedding_type) return *mix.embedding_type;
   if (const auto named = named_choice(tensor.name, mix)) return *named;
   if (mix.pure || !type_info(type).quantized()) return type;
+  if (head && mix.output_type) return *mix.output_type;
   if (head) return output_choice(mix.named->name, type, tensor.shape.back());
   if (embedding) return embedding_choice(mix.named->name, type);
   const auto layer = layer_of(tensor.name);
@@ -186,6 +187,8 @@ DType fallback_of(DType type) {
       return DType::q5_1;
     case DType::q6_k:
       return DType::q8_0;
+    case DType::q2_k:
+    case DType::q3_k:
     case DType::tq1_0:
     case DType::tq2_0:
       return DType::q4_0;

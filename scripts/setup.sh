@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 packages=(g++ make cmake libssl-dev zlib1g-dev libdeflate-dev libzstd-dev nlohmann-json3-dev libcli11-dev
-          libsentencepiece-dev libgtest-dev)
+          libsentencepiece-dev libpcre2-dev libgtest-dev)
 case ${1-} in
   '') ;;
   --dev) packages+=(clang clang-format clang-tidy libomp-dev libbenchmark-dev time) ;;

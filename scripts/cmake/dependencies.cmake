@@ -44,6 +44,13 @@ add_library(galatea_sentencepiece INTERFACE)
 target_include_directories(galatea_sentencepiece SYSTEM INTERFACE $<BUILD_INTERFACE:${SENTENCEPIECE_INCLUDE_DIR}>)
 target_link_libraries(galatea_sentencepiece INTERFACE ${SENTENCEPIECE_LIBRARY})
 
+# PCRE2 comes with pkg-config files only.
+find_path(PCRE2_INCLUDE_DIR pcre2.h)
+find_library(PCRE2_LIBRARY pcre2-8)
+if(NOT PCRE2_INCLUDE_DIR OR NOT PCRE2_LIBRARY)
+  galatea_missing("PCRE2 (the words of tokenizer.json)" libpcre2-dev)
+endif()
+
 if(GALATEA_TESTS)
   find_package(GTest QUIET)
   if(NOT GTest_FOUND)

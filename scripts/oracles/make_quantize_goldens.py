@@ -8,7 +8,7 @@
     TYPE.weighted.bin              the same with it
 
 Needs numpy and a library with the quantize_* of ggml, built without contraction, whose i-quant grids are
-initialised when it is loaded (made with ggml d99724f).
+initialised when it is loaded (made with ggml 0.25.3).
 Usage: make_quantize_goldens.py LIBRARY OUT_FOLDER
 """
 import ctypes

@@ -5,6 +5,12 @@ for file in data/miniature/base-hf/*; do cmp "$file" "bin/${file##*/}"; done
 galatea --quiet convert safe model.gguf --to gguf --name tiny >/dev/null
 galatea --quiet convert model.gguf back --to safetensors --dtype F16 >/dev/null
 cmp safe/tokenizer.json back/tokenizer.json
+for from in safe back; do
+  galatea tokenize $from/tokenizer.model --data text --corpus-file data/miniature/README.md --quiet --out $from.ids >/dev/null
+done
+cmp safe.ids back.ids && test -s back.ids && rm ./*.ids*
+galatea --quiet convert model.gguf other.gguf --to gguf --tokenizer safe/tokenizer.model >/dev/null
+cmp model.gguf other.gguf && rm other.gguf*
 galatea --json --quiet convert data/miniature/base-hf wide --to safetensors --dtype bf16 | json /overflowed
 json /torch_dtype <wide/config.json
 json /command /arithmetic <model.gguf.galatea.json

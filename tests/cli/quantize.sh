@@ -32,7 +32,50 @@ done
 cmp by-gguf/model.safetensors by-dat/model.safetensors && echo "the same by both forms"
 rm -r by-gguf* by-dat*
 
+echo "-- what it would cost, and a ceiling"
+galatea quantize $model new.gguf --type Q4_K_M --dry-run --quiet |
+  sed -nE 's/^about [0-9:.]+( s)? and at most [0-9.]+ MB of memory$/time and memory/p'
+galatea quantize $model new.gguf --type Q4_K_M --dry-run --quiet --json >document
+for key in /expected_seconds /peak_memory_bytes; do json $key <document | grep -Ecx '[0-9.e-]+'; done
+galatea quantize $model small.gguf --type Q4_0 --quiet --name miniature --max-memory 32M >/dev/null
+cmp q.gguf small.gguf && echo "the same in little memory"
+rm small.gguf*
+
+echo "-- each tensor"
+galatea quantize $model q2.gguf --type Q2_K --quiet --name miniature --per-tensor >table
+sed -n '1,2p;/lost most/,$p' table | cut -c1-110
+galatea quantize $model q2.gguf --type Q2_K --quiet --overwrite --json | json /tensors/0/max_error /tensors/0/cosine /worst/0/type
+rm q2.gguf* table
+
+echo "-- metadata and layers"
+galatea quantize $model new.gguf --type Q4_0 --quiet --override-kv general.name=str:other \
+  --override-kv llama.rope.freq_base=float:1e6 --override-kv mine.number=int:7 --prune-layers 0 >/dev/null
+galatea inspect new.gguf --json >document
+json /config/layers /config/rope_theta /metadata/general.name /metadata/mine.number /tensors/3/name <document
+galatea convert new.gguf new --to safetensors --quiet >/dev/null && json /num_hidden_layers <new/config.json
+rm -r new new.gguf*
+
+echo "-- parts"
+galatea quantize $model parts/new.gguf --type Q4_0 --quiet --name miniature --split-max-size 400KB >document
+sed -n '5,$p' document
+galatea merge parts/new-00001-of-00004.gguf new.gguf --quiet >/dev/null
+cmp new.gguf q.gguf && echo "the same in one file"
+galatea quantize parts/new-00002-of-00004.gguf kept/new.gguf --type Q4_K_S --allow-requantize --keep-split --quiet --json \
+  --prune-layers 1 | json /files/0/name /files/3/name
+ls -A kept
+rm -r new.gguf* parts kept
+
 echo "-- refused"
+cp half.gguf nan.gguf
+printf '\377\177' | dd of=nan.gguf bs=1 seek=$(($(stat -c %s nan.gguf) - 2)) conv=notrunc 2>/dev/null
+try galatea quantize nan.gguf new.gguf --type Q4_0 --quiet
+try galatea quantize nan.gguf parts/new.gguf --type Q4_0 --split-max-size 400KB --quiet
+rm nan.gguf
+try galatea quantize $model new.gguf --type Q4_0 --quiet --override-kv general.name=other
+try galatea quantize $model new.gguf --type Q4_0 --quiet --prune-layers 2
+try galatea quantize $model new.gguf --type Q4_0 --quiet --keep-split
+try galatea quantize $model new.gguf --type Q4_0 --quiet --max-memory 1M
+try galatea quantize q.gguf q.gguf --type Q4_0 --quiet --overwrite
 try galatea quantize $model new.gguf --type Q4_K_S --tensor-type attn_q --quiet
 try galatea quantize $model new.gguf --type Q4_K_S --tensor-type 'attn_(=Q5_K' --quiet
 try galatea quantize $model new.gguf --type Q2_K_S --quiet

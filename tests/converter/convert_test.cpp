@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "format/error.h"
 #include "format/gguf.h"
 #include "format/llama_tensors.h"
+#include "format/sentencepiece_model.h"
 #include "format/torch_layout.h"
 #include "tests/support/files.h"
 
@@ -18,6 +20,22 @@ namespace {
 namespace fs = std::filesystem;
 
 fs::path base() { return test::test_data("miniature/base-hf"); }
+
+void expect_same_pieces(const fs::path& found, const fs::path& expected) {
+  const SentencePieceModel a = read_sentencepiece_model(*open_file(found));
+  const SentencePieceModel b = read_sentencepiece_model(*open_file(expected));
+  ASSERT_EQ(a.pieces.size(), b.pieces.size());
+  for (std::size_t i = 0; i < a.pieces.size(); ++i) {
+    EXPECT_EQ(a.pieces[i].text, b.pieces[i].text);
+    EXPECT_EQ(a.pieces[i].score, b.pieces[i].score);
+    EXPECT_EQ(a.pieces[i].type, b.pieces[i].type);
+  }
+  EXPECT_EQ(a.algorithm, b.algorithm);
+  EXPECT_EQ(a.byte_fallback, b.byte_fallback);
+  EXPECT_EQ(a.add_dummy_prefix, b.add_dummy_prefix);
+  EXPECT_EQ(a.remove_extra_whitespaces, b.remove_extra_whitespaces);
+  EXPECT_EQ(a.normalizer_name, b.normalizer_name);
+}
 
 std::uint64_t write(const fs::path& from, const fs::path& to, const ConvertOptions& options) {
   const Conversion conversion = convert(Checkpoint::open(from), options);
@@ -76,6 +94,61 @@ TEST(Convert, gguf_and_back_keeps_every_value) {
               test::read_bytes(base() / "tokenizer.json"));
     EXPECT_EQ(test::read_bytes(folder / (name + "/special_tokens_map.json")),
               test::read_bytes(base() / "special_tokens_map.json"));
+    expect_same_pieces(folder / (name + "/tokenizer.model"), base() / "tokenizer.model");
+  }
+}
+
+// Quantized weights are decoded, q and k get their halves back; what a decoder of one type gives is tested there.
+TEST(Convert, gguf_of_a_quantized_type_becomes_the_values_that_it_stands_for) {
+  const test::TempFolder folder;
+  write(base(), folder / "f16.gguf", {.target = ConvertTarget::gguf});
+  const Checkpoint whole = Checkpoint::open(folder / "f16.gguf");
+  std::vector<Tensor> tensors = whole.tensors();
+  std::map<std::string, std::vector<float>> decoded;
+  for (Tensor& tensor : tensors) {
+    if (tensor.shape.size() < 2) continue;
+    // Any bytes are a Q8_0 as long as the scale is a number: those of the F16 weights themselves are.
+    std::vector<std::byte> bytes(tensor.data->rows() * type_info(DType::q8_0).bytes_for(tensor.data->cols()));
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+      bytes[i] = static_cast<std::byte>(i % 34 == 1 ? 0x2C : i * 7 % 256);
+    tensor.data = memory_rows(std::move(bytes), DType::q8_0, tensor.data->rows(), tensor.data->cols());
+    decoded[tensor.name] = read_all_f32(tensor);
+  }
+  write_file(gguf_layout("q.gguf", whole.gguf()->metadata(), std::move(tensors)), folder / "q.gguf", {});
+  write(folder / "q.gguf", folder / "hf", {.target = ConvertTarget::safetensors, .type = DType::f32});
+  write(folder / "hf", folder / "again.gguf", {.target = ConvertTarget::gguf});
+  const Checkpoint hf = Checkpoint::open(folder / "hf");
+  EXPECT_EQ(read_all_f32(*hf.find("model.embed_tokens.weight")), decoded.at("token_embd.weight"));
+  EXPECT_NE(read_all_f32(*hf.find("model.layers.0.self_attn.q_proj.weight")),
+            decoded.at("blk.0.attn_q.weight"));
+  const Checkpoint again = Checkpoint::open(folder / "again.gguf");
+  for (const auto& [name, values] : decoded) EXPECT_TRUE(read_all_f32(*again.find(name)) == values) << name;
+}
+
+// The vocabulary of a GGUF is replaced by the tokenizer.model that is named, where that has tokens.
+TEST(Convert, a_tokenizer_that_is_named_wins_over_that_of_a_gguf) {
+  const test::TempFolder folder;
+  write(base(), folder / "m.gguf", {.target = ConvertTarget::gguf});
+  SentencePieceModel other = read_sentencepiece_model(*open_file(base() / "tokenizer.model"));
+  other.pieces[300].text = "renamed";
+  other.pieces.pop_back();
+  test::write_bytes(folder / "other.model", write_sentencepiece_model(other));
+  write(folder / "m.gguf", folder / "n.gguf",
+        {.target = ConvertTarget::gguf, .tokenizer = folder / "other.model"});
+  const GgufFile before = GgufFile::open(folder / "m.gguf"), after = GgufFile::open(folder / "n.gguf");
+  EXPECT_EQ(after.metadata().size(), before.metadata().size());
+  const std::vector<std::string>& tokens = *after.get_strings("tokenizer.ggml.tokens");
+  EXPECT_EQ(tokens.at(300), "renamed");
+  EXPECT_EQ(tokens.back(), before.get_strings("tokenizer.ggml.tokens")->back());
+  for (std::size_t i = 0; i < before.metadata().size(); ++i)
+    EXPECT_EQ(after.metadata()[i].key, before.metadata()[i].key);
+  for (const fs::path& source : {folder / "m.gguf", base()}) {
+    const std::string name = "hf-" + source.filename().string();
+    write(source, folder / name, {.target = ConvertTarget::safetensors, .tokenizer = folder / "other.model"});
+    EXPECT_EQ(test::read_bytes(folder / (name + "/tokenizer.model")),
+              test::read_bytes(folder / "other.model"));
+    EXPECT_NE(test::read_bytes(folder / (name + "/tokenizer.json")).find("\"renamed\": 300"),
+              std::string::npos);
   }
 }
 

@@ -29,6 +29,20 @@ TEST(TokenizerJson, is_the_published_file_of_llama) {
             "f9ffc4aede0845ab65324ce5dccb823dca2427f9a0710981e5bc2398d73d8162");
 }
 
+// The digest is that of what LlamaTokenizerFast of transformers 4.28.1 saves from a folder with this
+// tokenizer.model and {"<pad>": 512, "<|user|>": 513} in added_tokens.json.
+TEST(TokenizerJson, added_tokens_follow_the_special_ones) {
+  const SentencePieceModel model =
+      read_sentencepiece_model(*open_file(test::test_data("miniature/base-hf/tokenizer.model")));
+  const std::string text = tokenizer_json(model, {{512, "<pad>", false}, {513, "<|user|>", false}});
+  EXPECT_EQ(sha256_hex(std::as_bytes(std::span(text))),
+            "71ccab4f17423d02bc2b160208cb51e88b942d475585672d2a20991f0467abd8");
+  const nlohmann::json document = nlohmann::json::parse(tokenizer_json(model, {{512, "a\"", true}}));
+  EXPECT_EQ(document["added_tokens"][3]["content"], "a\"");
+  EXPECT_EQ(document["added_tokens"][3]["normalized"], false);
+  EXPECT_EQ(document["added_tokens"][3]["special"], true);
+}
+
 TEST(TokenizerJson, merges_follow_score_then_ids_and_skip_score_zero) {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> merges;
   for (const BpeMerge& merge : merge_list(small_model())) merges.emplace_back(merge.left, merge.right);

@@ -1,6 +1,7 @@
 #include "eval/forward.h"
 
 #include <gtest/gtest.h>
+#include <filesystem>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "format/checkpoint.h"
 #include "format/error.h"
 #include "tests/support/files.h"
 
@@ -102,6 +104,31 @@ TEST(Forward, TokensOutsideOfTheVocabularyAreRefused) {
   }
   const std::vector<std::int32_t> tokens = {1, 2, 3};
   EXPECT_THROW(all_logits(model, tokens, 2, {}), Error);
+}
+
+/// The logits that transformers computes in float32 for tiny models of the family.
+TEST(Forward, ModelsOfTheFamilyAsTransformersComputesThem) {
+  const nlohmann::json golden =
+      nlohmann::json::parse(test::read_bytes(test::test_data("models/logits.json")));
+  const auto ids = golden.at("ids").get<std::vector<std::int32_t>>();
+  const auto positions = golden.at("positions").get<std::vector<std::uint64_t>>();
+  for (const auto& [name, expected] : golden.at("cases").items()) {
+    const test::TempFolder folder;
+    std::filesystem::copy(test::test_data("models/weights.safetensors"), folder / "model.safetensors");
+    std::filesystem::copy(test::test_data("models/" + name + ".config.json"), folder / "config.json");
+    const LlamaModel model = load_model(Checkpoint::open(folder.path()));
+    double worst = 0;
+    forward(model, ids, ids.size(), 0, {.threads = 1},
+            [&](std::uint64_t, std::uint64_t position, std::span<const float> logits) {
+              for (std::size_t i = 0; i < positions.size(); ++i) {
+                for (std::size_t v = 0; positions[i] == position && v < logits.size(); ++v) {
+                  worst = std::max(worst,
+                                   std::fabs(static_cast<double>(logits[v]) - expected[i][v].get<double>()));
+                }
+              }
+            });
+    EXPECT_LT(worst, 2e-5) << name;
+  }
 }
 
 }  // namespace

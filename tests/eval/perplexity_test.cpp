@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "eval/wikitext_articles.h"
 #include "format/checkpoint.h"
+#include "format/dtype.h"
 #include "format/error.h"
 #include "tests/eval/random_model.h"
 #include "tests/eval/reference_forward.h"
@@ -159,9 +161,92 @@ TEST(Perplexity, ProtocolsAsTransformersComputesThem) {
   EXPECT_THROW(find_protocol("other"), Error);
 }
 
+TEST(Perplexity, StridedRowsAndArticlesAsTransformersComputesThem) {
+  const json golden = json::parse(test::read_bytes(test_data("perplexity/protocols.json")));
+  const Checkpoint checkpoint = Checkpoint::open(test_data("miniature/base-hf"));
+  const LlamaModel model = load_model(checkpoint);
+  const Tokenizer tokenizer = open_tokenizer(checkpoint);
+  const auto near = [](const PerplexityResult& found, const json& expected) {
+    EXPECT_EQ(found.scored, expected.at("scored").get<std::uint64_t>()) << found.protocol;
+    const double score = expected.at("perplexity").get<double>();
+    EXPECT_NEAR(found.perplexity, score, 1e-5 * score) << found.protocol;
+  };
+  PerplexityOptions options;
+  options.context = golden.at("ctx").get<std::uint64_t>();
+
+  const json& strided = golden.at("strided");
+  TokenStream stream;
+  stream.ids = golden.at("ids").get<std::vector<std::int32_t>>();
+  stream.ids.resize(strided.at("tokens").get<std::size_t>());
+  options.protocol = &find_protocol("llama.cpp-stride");
+  options.stride = strided.at("stride").get<std::uint64_t>();
+  near(perplexity(model, stream, options), strided);
+  options.stride = options.context;
+  EXPECT_THROW(perplexity(model, stream, options), Error);
+  options.stride = 0;
+
+  const json& rows = golden.at("rows");
+  options.protocol = &find_protocol("exllamav2");
+  const std::filesystem::path wiki = test_data("miniature/corpora/wiki.test.raw");
+  Corpus corpus = read_corpus(corpus_kind("wikitext2"), wiki, options.protocol->text);
+  corpus.piece_ends.resize(rows.at("rows").get<std::size_t>());
+  stream = tokenize(corpus, tokenizer, options.context);
+  EXPECT_EQ(stream.ids, rows.at("ids").get<std::vector<std::int32_t>>());
+  near(perplexity(model, stream, options), rows);
+
+  const json& articles = golden.at("articles");
+  options.protocol = &find_protocol("lm-eval");
+  corpus = read_corpus(corpus_kind("wikitext2"), wiki, options.protocol->text);
+  EXPECT_EQ(corpus.piece_ends.size(), articles.at("pages").get<std::size_t>());
+  EXPECT_EQ(corpus.words, articles.at("words").get<std::uint64_t>());
+  EXPECT_EQ(corpus.bytes, articles.at("bytes").get<std::uint64_t>());
+  stream = tokenize(corpus, tokenizer, options.context);
+  const PerplexityResult found = perplexity(model, stream, options);
+  near(found, articles);
+  const double bits = articles.at("bits_per_byte").get<double>();
+  EXPECT_NEAR(found.bits_per_byte, bits, 1e-5 * bits);
+  EXPECT_THROW(read_corpus(corpus_kind("ptb"), wiki, options.protocol->text), Error);
+
+  for (const json& pair : golden.at("unspaced"))
+    EXPECT_EQ(wikitext_unspaced(pair.at(0).get<std::string>()), pair.at(1).get<std::string>());
+}
+
+TEST(TokenStream, WindowsOfC4AreDrawnAsPythonDrawsThem) {
+  const json golden = json::parse(test::read_bytes(test_data("perplexity/protocols.json"))).at("drawn");
+  const Tokenizer tokenizer = open_tokenizer(test_data("miniature/base-hf"));
+  const Corpus corpus = read_corpus(corpus_kind("c4"), test_data("miniature/corpora/c4-validation.jsonl"));
+  const auto context = golden.at("ctx").get<std::uint64_t>();
+  const TokenStream stream = tokenize(corpus, tokenizer, context);
+  EXPECT_EQ(stream.ids.size(), 256 * context);
+  EXPECT_EQ(stream.sha256, golden.at("sha256").get<std::string>());
+  EXPECT_THROW(tokenize(corpus, tokenizer, 100'000), Error) << "no document is as long";
+}
+
+TEST(Perplexity, Float16LossesAreRounded) {
+  const LlamaModel model = random_model(small_config(), test::random_matrices(3));
+  const TokenStream stream = random_stream(4 * 16, 53);
+  PerplexityOptions options;
+  options.context = 16;
+  const PerplexityResult plain = perplexity(model, stream, options);
+  options.fp16_loss = true;
+  const PerplexityResult found = perplexity(model, stream, options);
+  for (std::size_t w = 0; w < 4; ++w) {
+    const auto loss = static_cast<float>(found.window_losses[w]);
+    EXPECT_EQ(f16_to_f32(f32_to_f16(loss)), loss) << "a float16";
+    EXPECT_NEAR(found.window_losses[w], plain.window_losses[w], 0.01);
+    EXPECT_NE(found.window_losses[w], plain.window_losses[w]);
+  }
+  // The sum over windows of loss * ctx is a whole number of float16 steps, as in published runs.
+  const double total = std::log(found.perplexity) * 4 * 16;
+  EXPECT_NEAR(total / (16 * 0x1p-9), std::round(total / (16 * 0x1p-9)), 1e-2);
+}
+
 TEST(Perplexity, PartsCombineToTheBitsOfTheWhole) {
   const LlamaModel model = random_model(small_config(), test::random_matrices(6));
-  const TokenStream stream = random_stream(9 * 20 + 3, 53);
+  TokenStream stream = random_stream(9 * 20 + 3, 53);
+  stream.document_ends = {25, 26, 90, 183};
+  stream.text_bytes = 700;
+  stream.text_words = 160;
   for (const Protocol& protocol : protocols()) {
     PerplexityOptions options;
     options.protocol = &protocol;
@@ -169,7 +254,7 @@ TEST(Perplexity, PartsCombineToTheBitsOfTheWhole) {
     const PerplexityResult whole = perplexity(model, stream, options);
     EXPECT_TRUE(whole.whole());
     std::vector<PerplexityResult> parts;
-    for (const WindowRange range : {WindowRange{4, 9}, {0, 1}, {1, 4}}) {
+    for (const WindowRange range : {WindowRange{4, whole.windows}, {0, 1}, {1, 4}}) {
       options.windows = range;
       options.forward.threads = static_cast<int>(range.end % 3 + 1);
       const PerplexityResult part = perplexity(model, stream, options);
@@ -181,6 +266,7 @@ TEST(Perplexity, PartsCombineToTheBitsOfTheWhole) {
     EXPECT_EQ(found.perplexity, whole.perplexity) << protocol.name;
     EXPECT_EQ(found.standard_error, whole.standard_error) << protocol.name;
     EXPECT_EQ(found.scored, whole.scored);
+    EXPECT_EQ(found.bits_per_byte, whole.bits_per_byte);
 
     const auto refused = [&](std::vector<PerplexityResult> given) { EXPECT_THROW(combine(given), Error); };
     refused({});

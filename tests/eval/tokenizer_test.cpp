@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "eval/python_text.h"
-#include "eval/sentencepiece_proto.h"
 #include "format/error.h"
+#include "format/gguf_llama.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -66,6 +66,29 @@ TEST(Tokenizer, RulesOfTheTokenizerFilesOfACheckpoint) {
   }
 }
 
+/// What later tools write instead of added_tokens.json, with flags of its own.
+TEST(Tokenizer, AddedTokensOfTheConfigurationAreThoseOfTheirList) {
+  const TempFolder list, decoder, strict;
+  for (const TempFolder* folder : {&list, &decoder, &strict})
+    std::filesystem::copy_file(test_data(miniature_model), *folder / "tokenizer.model");
+  write_bytes(list / "added_tokens.json", R"({"<pad>": 512, "<|user|>": 513})");
+  const auto entries = [](const char* strip) {
+    const std::string flags = R"(", "lstrip": )" + std::string(strip) + R"(, "rstrip": )" + strip + "}";
+    return R"({"added_tokens_decoder": {"0": {"content": "<unk>"}, "512": {"content": "<pad>)" + flags +
+           R"(, "513": {"content": "<|user|>)" + flags + "}}";
+  };
+  write_bytes(decoder / "tokenizer_config.json", entries("true"));
+  write_bytes(strict / "tokenizer_config.json", entries("false"));
+  for (const char* text : {"x <pad> y", " <|user|> <unk> the", "<|user|><pad>"}) {
+    EXPECT_EQ(open_tokenizer(decoder.path()).encode(text), open_tokenizer(list.path()).encode(text)) << text;
+  }
+  EXPECT_EQ(open_tokenizer(decoder.path()).vocabulary_size(), 514U);
+  EXPECT_EQ(open_tokenizer(strict.path()).encode(" <pad>"), (Ids{1, 273, 512}));
+  EXPECT_EQ(open_tokenizer(list.path()).encode(" <pad>"), (Ids{1, 512}));
+  write_bytes(strict / "added_tokens.json", R"({"<pad>": 512})");  // it wins where both are there
+  EXPECT_EQ(open_tokenizer(strict.path()).encode(" <pad>"), (Ids{1, 512}));
+}
+
 TEST(Tokenizer, SaysWhichRuleItFollowsAndWhy) {
   const TempFolder folder;
   std::filesystem::copy_file(test_data(miniature_model), folder / "tokenizer.model");
@@ -92,6 +115,10 @@ TEST(Tokenizer, DamagedTokenizerFilesAreRefused) {
       {"special_tokens_map.json", R"({"additional_special_tokens": "x"})"},
       {"special_tokens_map.json", R"({"unk_token": "<unk>)"},
       {"tokenizer_config.json", R"({"add_bos_token": "yes"})"},
+      {"tokenizer_config.json", R"({"added_tokens_decoder": []})"},
+      {"tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "a"}}})"},
+      {"tokenizer_config.json", R"({"added_tokens_decoder": {"512": 3}})"},
+      {"tokenizer_config.json", R"({"added_tokens_decoder": {"5": {"content": "<s>"}}})"},
       {"added_tokens.json", R"({"<pad>": -1})"},
       {"added_tokens.json", R"({"<pad>": 99999999999})"},
       {"added_tokens.json", R"({"": 512})"},

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include <algorithm>
 
 #include "format/error.h"
@@ -139,6 +141,49 @@ TEST(GgufLlama, configuration_and_vocabulary_come_back) {
 
   config.head_dim = 32;
   EXPECT_EQ(config_from_gguf(file_of(llama_gguf_metadata(config, tokenizer, {}, "n"))).head_dim, 32U);
+}
+
+TEST(GgufLlama, the_tokenizer_comes_back_without_what_was_appended) {
+  LlamaConfig config = small_config();
+  config.vocab_size = 12;
+  config.pad_id = 7;
+  // Id 6 has no token: it stays as an unused piece, so that those behind it follow the pieces without a gap.
+  const std::vector<AddedToken> added = {{7, "<pad>", false}, {8, "<|end|>", true}};
+  const GgufTokenizer back =
+      tokenizer_from_gguf(file_of(llama_gguf_metadata(config, small_tokenizer(), added, "n")));
+  ASSERT_EQ(back.model.pieces.size(), 7U);
+  EXPECT_EQ(back.model.pieces[5].text, "mine");
+  EXPECT_EQ(back.model.pieces[6].type, PieceType::unused);
+  ASSERT_EQ(back.added.size(), 2U);
+  EXPECT_EQ(back.added[0].id, 7U);
+  EXPECT_EQ(back.added[0].text, "<pad>");
+  EXPECT_FALSE(back.added[0].special);
+  EXPECT_TRUE(back.added[1].special);
+  EXPECT_EQ(back.pad, "<pad>");
+  EXPECT_EQ(back.bos, "<s>");
+  EXPECT_EQ(back.model.pad_id, -1);
+  EXPECT_EQ(back.model.bos_id, 1);
+  const std::string bytes = write_sentencepiece_model(back.model);
+  EXPECT_EQ(read_sentencepiece_model(*memory_source(bytes, "again")).pieces.size(), 7U);
+}
+
+TEST(GgufLlama, a_vocabulary_is_checked_like_a_tokenizer_model) {
+  const GgufMetadata good = llama_gguf_metadata(small_config(), small_tokenizer(), {}, "n");
+  const auto tokens = [&](const std::string& third) {
+    std::vector<std::string> list = *file_of(good).get_strings("tokenizer.ggml.tokens");
+    list[4] = third;
+    return file_of(with(good, "tokenizer.ggml.tokens", GgufArray{std::move(list)}));
+  };
+  EXPECT_NO_THROW(sentencepiece_from_gguf(tokens("new")));
+  for (const char* bad : {"", "</s>", "\xff"})
+    EXPECT_THROW(sentencepiece_from_gguf(tokens(bad)), Error) << bad;
+  EXPECT_THROW(sentencepiece_from_gguf(file_of(
+                   with(good, "tokenizer.ggml.token_type", GgufArray{std::vector<std::int32_t>(8, 1)}))),
+               Error);  // no unknown piece
+  std::vector<float> scores(8);
+  scores[4] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THROW(sentencepiece_from_gguf(file_of(with(good, "tokenizer.ggml.scores", GgufArray{scores}))),
+               Error);
 }
 
 TEST(GgufLlama, other_models_are_refused_by_name) {

@@ -34,8 +34,16 @@ TEST(LlamaConfig, WhatIsNotUnderstoodIsRefusedByName) {
       {"architectures", json::array({"GPTNeoXForCausalLM"})},
       {"hidden_act", "gelu"},
       {"attention_bias", true},
-      {"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}},
+      {"rope_scaling", {{"type", "yarn"}, {"factor", 2.0}}},
+      {"rope_scaling", {{"type", "linear"}}},
+      {"rope_scaling", {{"type", "linear"}, {"factor", 0.5}}},
+      {"rope_scaling", {{"factor", 2.0}}},
       {"rope_parameters", {{"rope_type", "llama3"}, {"factor", 8.0}}},
+      {"rope_interleaved", true},
+      {"partial_rotary_factor", 0.5},
+      {"logits_scaling", 8.0},
+      {"attn_logit_softcapping", 50.0},
+      {"sliding_window", -5},
       {"hidden_size", -1},
       {"hidden_size", "4096"},
       {"rms_norm_eps", "small"},
@@ -52,6 +60,27 @@ TEST(LlamaConfig, WhatIsNotUnderstoodIsRefusedByName) {
       EXPECT_NE(std::string(error.what()).find(field), std::string::npos) << error.what();
     }
   }
+}
+
+TEST(LlamaConfig, ScaledAndWindowedAttentionIsReadButNotWritten) {
+  json config = hf_7b();
+  EXPECT_NO_THROW(config_from_hf(config).require_plain_attention());
+  config["rope_scaling"] = {{"rope_type", "llama3"},
+                            {"factor", 8.0},
+                            {"low_freq_factor", 1.0},
+                            {"high_freq_factor", 4.0},
+                            {"original_max_position_embeddings", 8192}};
+  const LlamaConfig scaled = config_from_hf(config);
+  EXPECT_EQ(scaled.rope_scaling.kind, RopeScaling::Kind::llama3);
+  EXPECT_EQ(scaled.rope_scaling.factor, 8.0);
+  EXPECT_THROW(scaled.require_plain_attention(), Error);
+  config["rope_scaling"] = nullptr;
+  config["architectures"] = {"MistralForCausalLM"};
+  config["sliding_window"] = 4096;
+  EXPECT_EQ(config_from_hf(config).sliding_window, 4096U);
+  EXPECT_THROW(config_from_hf(config).require_plain_attention(), Error);
+  config["sliding_window"] = nullptr;
+  EXPECT_EQ(config_from_hf(config).sliding_window, 0U);
 }
 
 TEST(LlamaConfig, ThetaOfNewerFiles) {

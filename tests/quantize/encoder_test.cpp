@@ -176,14 +176,19 @@ TEST(Encoder, the_error_is_measured_against_the_source) {
   const std::vector<std::byte> bytes = read_all(quantize_rows(source, DType::q4_0, error));
   std::vector<float> decoded(values.size());
   type_info(DType::q4_0).decode(bytes.data(), decoded.data(), decoded.size());
-  double sum = 0;
-  double size = 0;
+  double sum = 0, size = 0, decoded_size = 0, dot = 0, largest = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
     sum += std::pow(static_cast<double>(decoded[i]) - static_cast<double>(values[i]), 2);
     size += std::pow(static_cast<double>(values[i]), 2);
+    decoded_size += std::pow(static_cast<double>(decoded[i]), 2);
+    dot += static_cast<double>(values[i]) * static_cast<double>(decoded[i]);
+    largest = std::max(largest, std::abs(static_cast<double>(decoded[i]) - static_cast<double>(values[i])));
   }
-  EXPECT_NEAR(error->rms_error(values.size()), std::sqrt(sum / static_cast<double>(values.size())), 1e-12);
-  EXPECT_NEAR(error->relative_error(), std::sqrt(sum / size), 1e-9);
+  EXPECT_NEAR(error->rms_error(values.size()), std::sqrt(sum / static_cast<double>(values.size())), 1e-9);
+  EXPECT_NEAR(error->relative_error(), std::sqrt(sum / size), 1e-8);
+  EXPECT_NEAR(error->max_error(), largest, 1e-7 * largest);
+  EXPECT_NEAR(1 - error->cosine(), 1 - dot / std::sqrt(size * decoded_size), 1e-10);
+  EXPECT_GT(1 - error->cosine(), 1e-4);
   EXPECT_GT(error->relative_error(), 0.01);
 }
 
@@ -200,6 +205,8 @@ TEST(Encoder, a_resumed_run_measures_what_one_run_does) {
   std::vector<std::byte> out(static_cast<std::size_t>(78 * rest->row_bytes()));
   rest->read(50, 78, out);
   EXPECT_EQ(resumed->relative_error(), whole->relative_error());
+  EXPECT_EQ(resumed->cosine(), whole->cosine());
+  EXPECT_EQ(resumed->max_error(), whole->max_error());
   const std::string tally = rows->tally(0, 128);
   for (const std::string& bad :
        {std::string(), tally.substr(1), tally + "12345678", tally + std::string(16, 'x')})

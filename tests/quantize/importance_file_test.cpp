@@ -65,6 +65,17 @@ TEST(ImportanceFile, means_are_over_chunks_and_a_tail_may_be_missing) {
   EXPECT_EQ(file.chunks, 0U);
 }
 
+TEST(ImportanceFile, matrices_of_much_less_text_than_others_are_listed) {
+  const ImportanceFile file = read(old_file(4, old_entry("a", 100, {1}) + old_entry("b", 50, {1}) +
+                                                   old_entry("c", 49, {1}) + old_entry("d", 0, {1})));
+  EXPECT_EQ(file.thin, std::vector<std::string>{"c"});
+  EXPECT_EQ(file.unused, std::vector<std::string>{"d"});
+  for (const char* form : {"gguf", "dat"}) {
+    const auto path = test::test_data(std::string("imatrix/miniature.imatrix.") + form);
+    EXPECT_TRUE(read_importance_file(path).thin.empty()) << form;
+  }
+}
+
 TEST(ImportanceFile, weights_that_break_the_search_are_refused_by_name) {
   for (const float bad :
        {-1.0F, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {

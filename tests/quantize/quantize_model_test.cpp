@@ -111,9 +111,9 @@ TEST(QuantizeModel, every_type_is_planned_to_the_byte_and_written_the_same_on_an
     }
     const QuantizeOptions options = options_for(mix.name);
     const QuantizationPlan plan = plan_quantization(small_model(), "m.gguf", options);
-    const std::string one = bytes_of(plan.layout, 1, 1U << 20U);
-    EXPECT_EQ(one.size(), plan.layout.size()) << mix.name;
-    EXPECT_EQ(one, bytes_of(plan.layout, 4, 100)) << mix.name;
+    const std::string one = bytes_of(plan.files.front(), 1, 1U << 20U);
+    EXPECT_EQ(one.size(), plan.files.front().size()) << mix.name;
+    EXPECT_EQ(one, bytes_of(plan.files.front(), 4, 100)) << mix.name;
 
     const GgufFile file = GgufFile::read(memory_source(one, "m.gguf"));
     EXPECT_EQ(file.get_unsigned("general.file_type"), mix.file_type);
@@ -130,7 +130,7 @@ TEST(QuantizeModel, every_type_is_planned_to_the_byte_and_written_the_same_on_an
 TEST(QuantizeModel, errors_are_there_once_it_is_written) {
   QuantizeOptions options = options_for("Q5_0");
   const QuantizationPlan plan = plan_quantization(small_model(), "m.gguf", options);
-  bytes_of(plan.layout, 2, 4096);
+  bytes_of(plan.files.front(), 2, 4096);
   for (const QuantizedTensor& tensor : plan.tensors) {
     if (type_info(tensor.to).quantized()) {
       ASSERT_NE(tensor.error, nullptr);
@@ -147,7 +147,7 @@ TEST(QuantizeModel, errors_are_there_once_it_is_written) {
 TEST(QuantizeModel, quantized_sources_need_leave) {
   QuantizeOptions options = options_for("Q8_0");
   const QuantizationPlan first = plan_quantization(small_model(), "m.gguf", options);
-  const GgufFile file = GgufFile::read(memory_source(bytes_of(first.layout, 1, 1U << 20U), "m.gguf"));
+  const GgufFile file = GgufFile::read(memory_source(bytes_of(first.files.front(), 1, 1U << 20U), "m.gguf"));
   const GgufModel again{file.metadata(), file.tensors()};
   options.mix.named = find_mix("Q4_1");
   EXPECT_THROW(plan_quantization(again, "m.gguf", options), Error);
@@ -156,7 +156,7 @@ TEST(QuantizeModel, quantized_sources_need_leave) {
   options.allow_requantize = false;
   options.mix.named = find_mix("Q8_0");  // nothing to do: the same bytes
   const QuantizationPlan same = plan_quantization(again, "m.gguf", options);
-  EXPECT_EQ(bytes_of(same.layout, 1, 1U << 20U), bytes_of(first.layout, 1, 1U << 20U));
+  EXPECT_EQ(bytes_of(same.files.front(), 1, 1U << 20U), bytes_of(first.files.front(), 1, 1U << 20U));
 }
 
 TEST(QuantizeModel, types_without_an_encoder_are_refused) {
@@ -173,7 +173,7 @@ TEST(QuantizeModel, a_damaged_weight_is_named) {
   QuantizeOptions options = options_for("Q4_0");
   const QuantizationPlan plan = plan_quantization(std::move(model), "m.gguf", options);
   try {
-    bytes_of(plan.layout, 2, 4096);
+    bytes_of(plan.files.front(), 2, 4096);
     ADD_FAILURE() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.tensor_name(), "blk.0.attn_k.weight");

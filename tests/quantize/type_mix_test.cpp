@@ -58,6 +58,8 @@ TEST(TypeMix, names_are_those_of_llama_quantize) {
   std::map<std::uint32_t, int> numbers;
   for (const NamedMix& mix : all_mixes()) {
     EXPECT_EQ(find_mix(mix.name), &mix);
+    // MXFP4 is ours: the type for every matrix, where llama-quantize has it for experts only.
+    if (mix.name == "MXFP4") continue;
     EXPECT_EQ(++numbers[mix.file_type], 1) << mix.name;
   }
 }
@@ -146,10 +148,28 @@ TEST(TypeMix, types_fall_back_as_in_llama_cpp) {
   EXPECT_EQ(falls("Q4_K_M", 576), DType::q5_0);
   EXPECT_EQ(falls("Q5_K_M", 576), DType::q5_1);
   EXPECT_EQ(falls("Q6_K", 576), DType::q8_0);
-  EXPECT_EQ(falls("Q3_K_M", 576), DType::iq4_nl);
-  EXPECT_EQ(falls("Q2_K", 576), DType::iq4_nl);
+  EXPECT_EQ(falls("IQ4_XS", 576), DType::iq4_nl);
+  EXPECT_EQ(falls("Q3_K_M", 576), DType::q4_0);
+  EXPECT_EQ(falls("Q2_K", 576), DType::q4_0);
   EXPECT_EQ(falls("Q2_K", 33), DType::f16);
   EXPECT_EQ(falls("Q8_0", 33), DType::f16);
+}
+
+TEST(TypeMix, MXFP4_MOE_is_Q8_0_where_there_are_no_experts) {
+  for (const char* name :
+       {"blk.0.ffn_down.weight", "blk.3.attn_v.weight", "output.weight", "token_embd.weight"})
+    EXPECT_EQ(type_of("MXFP4_MOE", name, llama_7b), "Q8_0") << name;
+}
+
+TEST(TypeMix, a_tied_embedding_follows_its_own_type_before_that_of_the_output) {
+  TypeMix mix;
+  mix.named = find_mix("Q4_K_M");
+  mix.output_type = DType::q8_0;
+  ModelTraits tied = llama_7b;
+  tied.tied = true;
+  EXPECT_EQ(choose_type(tensor("token_embd.weight"), mix, tied).type, DType::q8_0);
+  mix.embedding_type = DType::q5_0;
+  EXPECT_EQ(choose_type(tensor("token_embd.weight"), mix, tied).type, DType::q5_0);
 }
 
 TEST(TypeMix, names_decide_by_the_first_pattern_that_is_found) {

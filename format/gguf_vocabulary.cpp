@@ -1,49 +1,13 @@
-#include "eval/sentencepiece_proto.h"
-
 #include <algorithm>
-#include <bit>
-#include <cmath>
-#include <cstdint>
 #include <limits>
 #include <optional>
 #include <string_view>
 
 #include "format/error.h"
+#include "format/gguf_llama.h"
 
 namespace galatea {
 namespace {
-
-/// Appends fields of one message to a string.
-class MessageWriter {
- public:
-  void number(std::uint32_t field, std::uint64_t value) {
-    varint(field << 3U);
-    varint(value);
-  }
-  /// Negative numbers take ten bytes, as protocol buffers have it for int32.
-  void signed_number(std::uint32_t field, std::int32_t value) {
-    number(field, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
-  }
-  void text(std::uint32_t field, std::string_view value) {
-    varint(field << 3U | 2U);
-    varint(value.size());
-    out_ += value;
-  }
-  void float32(std::uint32_t field, float value) {
-    varint(field << 3U | 5U);
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    for (unsigned shift = 0; shift < 32; shift += 8) out_ += static_cast<char>(bits >> shift & 0xFFU);
-  }
-  const std::string& bytes() const { return out_; }
-
- private:
-  void varint(std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7U) out_ += static_cast<char>((value & 0x7FU) | 0x80U);
-    out_ += static_cast<char>(value);
-  }
-
-  std::string out_;
-};
 
 constexpr std::string_view remedy = "give the tokenizer.model of the model with --tokenizer";
 
@@ -63,39 +27,7 @@ std::optional<std::int32_t> special_id(const GgufFile& file, std::string_view ke
 
 }  // namespace
 
-std::string write_sentencepiece_model(const SentencePieceModel& model) {
-  MessageWriter whole;
-  for (const SentencePiece& piece : model.pieces) {
-    MessageWriter message;
-    message.text(1, piece.text);
-    message.float32(2, piece.score);
-    message.number(3, static_cast<std::uint64_t>(piece.type));
-    whole.text(1, message.bytes());
-  }
-  MessageWriter trainer;
-  trainer.number(3, static_cast<std::uint64_t>(model.algorithm));
-  trainer.number(24, model.treat_whitespace_as_suffix ? 1 : 0);
-  trainer.number(35, model.byte_fallback ? 1 : 0);
-  trainer.signed_number(40, model.unk_id);
-  trainer.signed_number(41, model.bos_id);
-  trainer.signed_number(42, model.eos_id);
-  trainer.signed_number(43, model.pad_id);
-  trainer.text(45, model.unk_piece);
-  trainer.text(46, model.bos_piece);
-  trainer.text(47, model.eos_piece);
-  trainer.text(48, model.pad_piece);
-  whole.text(2, trainer.bytes());
-  MessageWriter normalizer;
-  normalizer.text(1, model.normalizer_name);
-  normalizer.text(2, model.precompiled_charsmap);
-  normalizer.number(3, model.add_dummy_prefix ? 1 : 0);
-  normalizer.number(4, model.remove_extra_whitespaces ? 1 : 0);
-  normalizer.number(5, model.escape_whitespaces ? 1 : 0);
-  whole.text(3, normalizer.bytes());
-  return whole.bytes();
-}
-
-SentencePieceModel sentencepiece_model_of(const GgufFile& file) {
+SentencePieceModel sentencepiece_from_gguf(const GgufFile& file) {
   const auto fail = [&](const std::string& problem) {
     return Error(ErrorKind::input, problem).file(file.files().front()).remedy(remedy);
   };
@@ -139,6 +71,40 @@ SentencePieceModel sentencepiece_model_of(const GgufFile& file) {
   take("tokenizer.ggml.padding_token_id", -1, model.pad_id, model.pad_piece);
   model.unk_piece = model.pieces[static_cast<std::size_t>(model.unk_id)].text;
   return read_sentencepiece_model(*memory_source(write_sentencepiece_model(model), file.files().front()));
+}
+
+GgufTokenizer tokenizer_from_gguf(const GgufFile& file) {
+  GgufTokenizer out;
+  out.model = sentencepiece_from_gguf(file);
+  std::vector<SentencePiece>& pieces = out.model.pieces;
+  const auto text_of = [&](std::int32_t id) {
+    return id < 0 ? std::string() : pieces[static_cast<std::size_t>(id)].text;
+  };
+  out.bos = text_of(out.model.bos_id);
+  out.eos = text_of(out.model.eos_id);
+  out.unknown = text_of(out.model.unk_id);
+  out.pad = text_of(out.model.pad_id);
+
+  std::size_t end = pieces.size();
+  while (end > 0 && pieces[end - 1].type == PieceType::unused &&
+         pieces[end - 1].text == "[PAD" + std::to_string(end - 1) + "]")
+    --end;
+  std::size_t own = end;
+  while (own > 0 && pieces[own - 1].score == score_of_added_token &&
+         (pieces[own - 1].type == PieceType::control || pieces[own - 1].type == PieceType::user_defined))
+    --own;
+  for (std::size_t id = own; id < end; ++id)
+    out.added.push_back({id, pieces[id].text, pieces[id].type == PieceType::control});
+  pieces.resize(own);
+  const auto forget = [&](std::int32_t& id, std::string& piece, const char* usual) {
+    if (id < 0 || static_cast<std::size_t>(id) < own) return;
+    id = -1;
+    piece = usual;
+  };
+  forget(out.model.bos_id, out.model.bos_piece, "<s>");
+  forget(out.model.eos_id, out.model.eos_piece, "</s>");
+  forget(out.model.pad_id, out.model.pad_piece, "<pad>");
+  return out;
 }
 
 }  // namespace galatea

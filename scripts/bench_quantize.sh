@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# How fast models are quantized, beside llama-quantize programs in the same run, and in how much memory.
+#
+#   scripts/bench_quantize.sh [LLAMA_QUANTIZE...]
+#
+# A model of 1.1B shapes (LAYERS of 22) in F16 is generated in FOLDER (default /dev/shm, which is memory: the disk is not
+# what is measured; needs 6 GB) and quantized into the same folder by all programs, one after the other for each type,
+# with THREADS threads (default 2), the best of ROUNDS (default 1) runs of each. Printed are seconds, GB of F16 weights a
+# second, peak memory, and the ratio to the faster peer; a plain copy before; then the time for a weight in models of 0.1B,
+# 0.4B and 1.1B shapes. TYPES chooses types (those that need no importance matrix).
+. "$(dirname "$0")/lib.sh"
+
+[ -x /usr/bin/time ] || die "needs GNU time: scripts/setup.sh --dev"
+peers=()
+for peer in "$@"; do peers+=("$(realpath "$peer")"); done
+say "building"
+build galatea_program generate_meta
+galatea=$root/build/release/galatea
+threads=${THREADS:-2}
+work=$(mktemp -d "${FOLDER:-/dev/shm}/galatea-bench.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+tokenizer=$root/tests/data/miniature/meta/tokenizer.model
+read -ra types <<<"${TYPES:-Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K_M Q4_K_M Q5_K_M Q6_K IQ4_XS IQ3_S}"
+
+# measured COMMAND...: its seconds and its peak memory in MiB, best time of $ROUNDS.
+measured() {
+  local round best= line
+  for ((round = 0; round < ${ROUNDS:-1}; ++round)); do
+    rm -f out.gguf
+    /usr/bin/time -o time -f '%e %M' "$@" >/dev/null 2>log || return 1
+    line=$(tail -n 1 time)
+    if [ -z "$best" ] || awk "BEGIN {exit !(${line% *} < ${best% *})}"; then best=$line; fi
+  done
+  awk '{printf "%.2f %.0f\n", $1, $2 / 1024}' <<<"$best"
+}
+# row TYPE PROGRAM SECONDS MIB [RATIO]
+row() {
+  printf '%-8s %-28s %8.2f s %7.3f GB/s %6d MiB  %s\n' "$1" "$2" "$3" \
+    "$(awk "BEGIN {print $bytes / 1e9 / $3}")" "$4" "${5-}"
+}
+# model SHAPE [OPTION...]: model.gguf of that shape in F16.
+model() {
+  rm -rf meta model.gguf
+  "$root/build/release/tests/generate_meta" meta "$1" "$tokenizer" "${@:2}"
+  "$galatea" --quiet convert meta model.gguf --to gguf --dtype F16 >/dev/null
+  rm -rf meta
+  bytes=$(stat -c %s model.gguf)
+}
+peer_name() { printf '%s' "${1%/build/*}" | sed 's|.*/||'; }
+
+say "generating 1.1B shapes"
+model 1.1B ${LAYERS:+--layers "$LAYERS"}
+say "$((bytes / 1000000)) MB of F16, $threads threads"
+read -r seconds memory < <(measured cp model.gguf out.gguf)
+row copy cp "$seconds" "$memory"
+for type in "${types[@]}"; do
+  fastest=
+  for peer in ${peers[@]+"${peers[@]}"}; do
+    read -r seconds memory < <(measured "$peer" model.gguf out.gguf "$type" "$threads") || seconds=
+    if [ -z "$seconds" ]; then
+      printf '%-8s %-28s refuses or has no such type\n' "$type" "$(peer_name "$peer")"
+      continue
+    fi
+    row "$type" "$(peer_name "$peer")" "$seconds" "$memory"
+    if [ -z "$fastest" ] || awk "BEGIN {exit !($seconds < $fastest)}"; then fastest=$seconds; fi
+  done
+  read -r seconds memory < <(measured "$galatea" --quiet --threads "$threads" quantize model.gguf out.gguf --type "$type")
+  row "$type" galatea "$seconds" "$memory" \
+    "${fastest:+$(awk "BEGIN {printf \"%.2f times as fast\", $fastest / $seconds}")}"
+done
+
+say "nanoseconds for a weight, ${SCALING:=Q4_K_M}, galatea"
+for shape in 0.1B 0.4B 1.1B; do
+  model "$shape" ${LAYERS:+--layers "$LAYERS"}
+  read -r seconds memory < <(measured "$galatea" --quiet --threads "$threads" quantize model.gguf out.gguf --type "$SCALING")
+  printf '%-6s %10.2f ns, %.2f s, %d MiB\n' "$shape" "$(awk "BEGIN {print $seconds * 2e9 / $bytes}")" "$seconds" "$memory"
+done

@@ -1,0 +1,103 @@
+#include "eval/fast_tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "eval/tokenizer.h"
+#include "eval/unicode_pattern.h"
+#include "format/error.h"
+#include "format/hash.h"
+#include "tests/support/files.h"
+
+namespace galatea {
+namespace {
+
+using nlohmann::json;
+using test::TempFolder;
+using test::test_data;
+
+class FastTokenizerGolden : public testing::TestWithParam<const char*> {};
+
+TEST_P(FastTokenizerGolden, AsHuggingFacesTokenizersDoesIt) {
+  const std::string name = std::string("tokenizer/fast/") + GetParam();
+  const Tokenizer tokenizer = open_tokenizer(test_data(name + ".tokenizer.json"));
+  const json golden = json::parse(test::read_bytes(test_data(name + ".golden.json")));
+  for (std::size_t i = 0; i < golden.at("texts").size(); ++i) {
+    const auto text = golden.at("texts")[i].get<std::string>();
+    EXPECT_EQ(tokenizer.encode(text), golden.at("ids")[i].get<std::vector<std::int32_t>>()) << json(text);
+  }
+  for (const json& one : golden.at("long")) {
+    std::string text;
+    const auto piece = one.at("piece").get<std::string>();
+    for (std::uint64_t i = 0; i < one.at("count").get<std::uint64_t>(); ++i) text += piece;
+    const std::vector<std::int32_t> ids = tokenizer.encode(text);
+    EXPECT_EQ(ids.size(), one.at("tokens").get<std::size_t>()) << piece;
+    EXPECT_EQ(sha256_hex(std::as_bytes(std::span(ids))), one.at("sha256").get<std::string>()) << piece;
+  }
+  for (const char* bad : {"\xED\xA0\x80", "a\xFF", "\xC0\x80"}) EXPECT_THROW(tokenizer.encode(bad), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FastTokenizerGolden,
+                         testing::Values("gpt2", "gpt2-prefix", "llama3", "smollm", "llama",
+                                         "llama-normalized", "llama-metaspace", "llama-metaspace-split"),
+                         [](const auto& one) {
+                           std::string name = one.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+Error error_of(const json& document) {
+  const TempFolder folder;
+  test::write_bytes(folder / "tokenizer.json", document.dump());
+  try {
+    open_tokenizer(folder / "tokenizer.json");
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << "no error";
+  return {ErrorKind::usage, ""};
+}
+
+TEST(FastTokenizer, WhatIsNotKnownIsRefusedByName) {
+  const json good = json::parse(test::read_bytes(test_data("tokenizer/fast/llama3.tokenizer.json")));
+  const auto refused = [&](const char* place, const json& value, const std::string& named) {
+    json bad = good;
+    bad[json::json_pointer(place)] = value;
+    const Error error = error_of(bad);
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_NE(std::string(error.what()).find(named), std::string::npos) << error.what();
+  };
+  refused("/model/type", "Unigram", "Unigram");
+  refused("/model/dropout", 0.1, "dropout");
+  refused("/model/end_of_word_suffix", "</w>", "end_of_word_suffix");
+  refused("/model/merges", json::array({"a b c"}), "a b c");
+  refused("/model/merges", json::array({"a zzzzzz"}), "zzzzzz");
+  refused("/model/vocab", {{"a", -1}}, "-1");
+  refused("/normalizer", {{"type", "NFKC"}}, "NFKC");
+  refused("/pre_tokenizer", {{"type", "BertPreTokenizer"}}, "BertPreTokenizer");
+  refused("/pre_tokenizer/pretokenizers/0/behavior", "MergedWithNext", "MergedWithNext");
+  refused("/pre_tokenizer/pretokenizers/0/pattern/Regex", "(unclosed", "(unclosed");
+  refused("/post_processor", {{"type", "BertProcessing"}}, "BertProcessing");
+  refused("/added_tokens/0/single_word", true, "single_word");
+  refused("/added_tokens/0/content", "", "added token");
+  json deep = {{"type", "ByteLevel"}};
+  for (int i = 0; i < 30; ++i) deep = {{"type", "Sequence"}, {"pretokenizers", json::array({deep})}};
+  refused("/pre_tokenizer", deep, "pre_tokenizer");
+  EXPECT_EQ(error_of(json::array()).kind(), ErrorKind::input);
+  const std::filesystem::path file = test_data("tokenizer/fast/llama.tokenizer.json");
+  EXPECT_THROW(open_tokenizer(file, UnkRule::strip), Error) << "it leaves no choice";
+}
+
+TEST(UnicodePattern, EndsHoweverThePatternIsMeant) {
+  const UnicodePattern hostile("(x+x+)+[yz]");
+  EXPECT_THROW(hostile.find(std::string(5000, 'x'), 0), Error);
+  EXPECT_THROW(UnicodePattern("[z-a]"), Error);
+  EXPECT_THROW(UnicodePattern(std::string(100000, '(')), Error);
+}
+
+}  // namespace
+}  // namespace galatea
