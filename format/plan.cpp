@@ -107,7 +107,7 @@ std::vector<WrittenFile> write_plan(const Plan& plan, const fs::path& folder, co
   }
   make_folder(folder);
   PlanWriter writer(plan.files, std::move(paths), journal_path(folder), options);
-  require_free_space(folder, writer.bytes_to_allocate());
+  writer.require_room(folder);
   const ProgressScope scope(options, "writing " + folder.string(), writer.bytes_to_do());
   return writer.run();
 }
@@ -123,7 +123,7 @@ WrittenFile write_file(FileLayout layout, const fs::path& path, const WriteOptio
         .remedy("make it first");
   }
   PlanWriter writer(std::span(&layout, 1), {path}, journal_path(path), options);
-  require_free_space(folder, writer.bytes_to_allocate());
+  writer.require_room(folder);
   const ProgressScope scope(options, "writing " + path.string(), writer.bytes_to_do());
   return writer.run().front();
 }

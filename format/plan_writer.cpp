@@ -172,6 +172,16 @@ std::uint64_t PlanWriter::bytes_to_allocate() const {
   return total;
 }
 
+void PlanWriter::require_room(const fs::path& folder) const {
+  try {
+    require_free_space(folder, bytes_to_allocate());
+  } catch (const Error&) {
+    const auto begun = [](const JournalledFile& file) { return file.whole || !file.marks.empty(); };
+    if (journal_ && std::ranges::none_of(journal_->content().files, begun)) journal_->remove();
+    throw;
+  }
+}
+
 std::vector<WrittenFile> PlanWriter::run() {
   std::size_t done = 0;
   for (std::size_t i = 0; i < files_.size(); ++i) done += finished(i) ? 1U : 0U;

@@ -48,13 +48,15 @@ class PlanWriter {
   PlanWriter(std::span<const FileLayout> files, std::vector<std::filesystem::path> paths,
              const std::filesystem::path& journal, const WriteOptions& options);
 
-  /// Bytes of the files that are still to be finished, and how many of them the disk has to find room for.
+  /// Bytes of the files that are still to be finished.
   std::uint64_t bytes_to_do() const;
-  std::uint64_t bytes_to_allocate() const;
+  /// Throws Error(system) when the disk has no room for them; what nothing was written for leaves no journal.
+  void require_room(const std::filesystem::path& folder) const;
   /// All files of the plan. Call it once.
   std::vector<WrittenFile> run();
 
  private:
+  std::uint64_t bytes_to_allocate() const;
   int lanes() const;
   void run_lane(std::atomic<std::size_t>& next, std::vector<WrittenFile>& written);
   bool finished(std::size_t index) const;
