@@ -40,14 +40,41 @@ DType kept_type(const std::vector<Tensor>& tensors) {
   return most;
 }
 
+/// Of a GGUF that gets other tokens or layers: its tokenizer taken apart and put together anew (with what the adapter's
+/// folder has of one), all else that it says as it was.
+GgufMetadata changed_gguf_metadata(const Checkpoint& source, const LlamaConfig& config,
+                                   const ConvertOptions& options) {
+  const GgufMetadata before =
+      llama_gguf_model(source, {.name = options.name, .tokenizer = options.tokenizer}).metadata;
+  GgufTokenizer tokenizer = tokenizer_from_gguf(*source.gguf());
+  std::filesystem::path other = options.tokenizer;
+  if (!options.tokenizer_folder.empty()) {
+    const std::filesystem::path there = options.tokenizer_folder / "tokenizer.model";
+    if (other.empty() && std::filesystem::is_regular_file(there)) other = there;
+    const std::vector<AddedToken> added = read_added_tokens(options.tokenizer_folder);
+    if (!added.empty()) tokenizer.added = added;
+  }
+  if (!other.empty()) tokenizer.model = read_sentencepiece_model(*open_file(other));
+  const std::string* const name = source.gguf()->get_string("general.name");
+  GgufMetadata after = llama_gguf_metadata(config, tokenizer.model, tokenizer.added,
+                                           !options.name.empty() ? options.name
+                                           : name != nullptr     ? *name
+                                                                 : source.path().stem().string());
+  for (const GgufEntry& entry : before) {
+    const bool known =
+        std::any_of(after.begin(), after.end(), [&](const GgufEntry& one) { return one.key == entry.key; });
+    if (!known && !entry.key.starts_with("tokenizer.ggml.") && !entry.key.starts_with("split."))
+      after.push_back(entry);
+  }
+  return after;
+}
+
 GgufMetadata changed_metadata(const Checkpoint& source, const LlamaConfig& config,
                               const ConvertOptions& options) {
   if (source.gguf() != nullptr) {
     if (config.vocab_size == source.config().vocab_size && config.layers == source.config().layers)
       return llama_gguf_model(source, {.name = options.name, .tokenizer = options.tokenizer}).metadata;
-    throw Error(ErrorKind::input, "a GGUF whose tokens or layers change cannot keep its metadata")
-        .file(source.path())
-        .remedy("merge into --to safetensors, then convert that to GGUF");
+    return changed_gguf_metadata(source, config, options);
   }
   const auto tokenizer_in = [&](const std::filesystem::path& folder) {
     return !folder.empty() && std::filesystem::is_regular_file(folder / "tokenizer.model");

@@ -1,8 +1,10 @@
 #include "converter/lora_report.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -25,31 +27,31 @@ class WatchedRows final : public Rows {
 
   void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
     if (count == 0 || cols() == 0) return;
-    const auto elements = static_cast<std::size_t>(count * cols());
-    std::vector<float> after(elements);
-    cast_->read(first, count, out);
-    type_info(type()).decode(out.data(), after.data(), elements);
-    const bool finite =
-        std::all_of(after.begin(), after.end(), [](float value) { return std::isfinite(value); });
-    if (!finite) refuse(first, after);
-    if (!counter_) return;
-    std::vector<float> before(elements);
-    std::vector<float> base(elements, 0.0F);
-    if (source_->type() != type()) {
-      source_->read_f32(first, count, before);
-    } else {
-      before = after;
-    }
-    if (base_ && first < base_->rows())
-      base_->read_f32(
-          first, std::min(count, base_->rows() - first),
-          std::span(base).first(static_cast<std::size_t>(std::min(count, base_->rows() - first) * cols())));
-    for (std::uint64_t r = 0; r < count; ++r) {
-      const auto at = static_cast<std::size_t>(r * cols());
-      const auto width = static_cast<std::size_t>(cols());
-      counter_->row(first + r) =
-          compare(std::span(base).subspan(at, width), std::span(before).subspan(at, width),
-                  std::span(after).subspan(at, width));
+    // Kept from call to call: fresh pages for every chunk take longer than the sums.
+    static thread_local std::vector<float> before;
+    const bool rounded = counter_ && source_->type() != type();
+    const std::span<float> unrounded = rounded ? grown(before, count * cols()) : std::span<float>();
+    round_rows(first, count, unrounded, out);
+    // Some rows after the other, so that they stay in the cache.
+    const std::uint64_t step = std::max<std::uint64_t>(1, values_at_once / cols());
+    std::vector<float> after(static_cast<std::size_t>(std::min(step, count) * cols()));
+    std::vector<float> base(counter_ ? after.size() : 0);
+    for (std::uint64_t row = 0; row < count; row += step) {
+      const std::uint64_t some = std::min(step, count - row);
+      const std::span<float> values = std::span(after).first(static_cast<std::size_t>(some * cols()));
+      type_info(type()).decode(out.data() + row * row_bytes(), values.data(), values.size());
+      if (!all_finite(values)) refuse(first + row, values);
+      if (!counter_) continue;
+      read_base(first + row, some, base);
+      for (std::uint64_t r = 0; r < some; ++r) {
+        const auto width = static_cast<std::size_t>(cols());
+        const auto at = static_cast<std::size_t>(r) * width;
+        const std::span<const float> written = values.subspan(at, width);
+        counter_->row(first + row + r) = compare(
+            std::span(base).subspan(at, width),
+            rounded ? unrounded.subspan(static_cast<std::size_t>((row + r) * cols()), width) : written,
+            written);
+      }
     }
   }
 
@@ -62,16 +64,72 @@ class WatchedRows final : public Rows {
   }
 
  private:
+  static constexpr std::uint64_t values_at_once = 65536;
+
+  static std::span<float> grown(std::vector<float>& values, std::uint64_t count) {
+    if (values.size() < count) values.resize(static_cast<std::size_t>(count));
+    return std::span(values).first(static_cast<std::size_t>(count));
+  }
+
+  /// The base's rows, zeros for those that it does not have.
+  void read_base(std::uint64_t first, std::uint64_t count, std::span<float> out) const {
+    const std::uint64_t there = base_ && first < base_->rows() ? std::min(count, base_->rows() - first) : 0;
+    const auto values = static_cast<std::size_t>(there * cols());
+    if (there > 0) base_->read_f32(first, there, out.first(values));
+    std::fill(out.begin() + static_cast<std::ptrdiff_t>(values), out.end(), 0.0F);
+  }
+
+  /// The rows in their last type and, when `before` is not empty and another type was rounded, as they were: the
+  /// source computes them once only.
+  void round_rows(std::uint64_t first, std::uint64_t count, std::span<float> before,
+                  std::span<std::byte> out) const {
+    const DType from = source_->type();
+    if (before.empty()) return cast_->read(first, count, out);
+    if (from != DType::f64) {
+      source_->read_f32(first, count, before);
+      type_info(type()).encode(before.data(), out.data(), before.size());
+      return;
+    }
+    std::vector<double> exact(before.size());
+    source_->read(first, count, std::as_writable_bytes(std::span(exact)));
+    convert_plain(from, std::as_bytes(std::span(exact)).data(), type(), out.data(), exact.size());
+    std::transform(exact.begin(), exact.end(), before.begin(),
+                   [](double x) { return static_cast<float>(x); });
+  }
+
+  static bool all_finite(std::span<const float> values) {
+    unsigned bad = 0;
+    for (const float value : values) bad |= std::fabs(value) <= std::numeric_limits<float>::max() ? 0U : 1U;
+    return bad == 0;
+  }
+
+  /// In eight lanes, whose order is fixed.
   static ChangeCounter::Row compare(std::span<const float> base, std::span<const float> before,
                                     std::span<const float> after) {
+    constexpr std::size_t lanes = 8;
+    std::array<double, lanes> squares{};
+    std::array<float, lanes> largest{};
+    std::array<std::uint32_t, lanes> changed{}, underflowed{};
+    const auto see = [&](std::size_t i, std::size_t lane) {
+      const double change = double{after[i]} - double{base[i]};
+      const auto size = static_cast<float>(std::fabs(change));
+      squares[lane] += change * change;
+      largest[lane] = largest[lane] < size ? size : largest[lane];
+      changed[lane] += after[i] != base[i] ? 1U : 0U;
+      underflowed[lane] += (before[i] != 0.0F ? 1U : 0U) & (after[i] == 0.0F ? 1U : 0U);
+    };
+    const std::size_t whole = after.size() - after.size() % lanes;
+    for (std::size_t i = 0; i < whole; i += lanes) {
+      for (std::size_t lane = 0; lane < lanes; ++lane) see(i + lane, lane);
+    }
+    for (std::size_t i = whole; i < after.size(); ++i) see(i, i - whole);
     ChangeCounter::Row row;
     row.seen = true;
-    for (std::size_t i = 0; i < after.size(); ++i) {
-      const double change = double{after[i]} - double{base[i]};
-      row.squares += change * change;
-      row.largest = std::max(row.largest, static_cast<float>(std::fabs(change)));
-      row.changed += change != 0 ? 1U : 0U;
-      row.underflowed += before[i] != 0.0F && after[i] == 0.0F ? 1U : 0U;
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      row.squares += squares[lane];
+      row.largest = std::max(row.largest, largest[lane]);
+      row.changed += changed[lane];
+      row.underflowed += underflowed[lane];
     }
     return row;
   }

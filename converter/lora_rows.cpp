@@ -140,17 +140,26 @@ class PeftRows final : public LoraRows {
     }
   }
 
-  /// W + delta in float32, not yet rounded to T.
+  /// W + delta in float32, not yet rounded to T. Some rows after the other, so that they stay in the cache.
   void add(std::uint64_t first, std::uint64_t count, bool rounds, std::span<float> out) const {
+    constexpr std::uint64_t rows_at_once = 32;
     const Factors f = factors(first, count);
-    std::vector<float> delta(out.size());
-    lora_product(f.left, f.right, delta, update_.down->rows());
-    base_->read_f32(first, count, out);
-    round_to(rounding_.type, out);
+    const std::uint64_t rank = update_.down->rows();
     const auto scaling = static_cast<float>(update_.scaling);
-    for (float& value : delta) value *= scaling;
-    if (rounds) round_to(rounding_.type, delta);
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] += delta[i];
+    std::vector<float> delta(static_cast<std::size_t>(std::min(rows_at_once, count) * cols()));
+    for (std::uint64_t row = 0; row < count; row += rows_at_once) {
+      const std::uint64_t some = std::min(rows_at_once, count - row);
+      const std::span<float> part = std::span(delta).first(static_cast<std::size_t>(some * cols()));
+      const std::span<float> sum = out.subspan(static_cast<std::size_t>(row * cols()), part.size());
+      lora_product(std::span(f.left).subspan(static_cast<std::size_t>(row * rank),
+                                             static_cast<std::size_t>(some * rank)),
+                   f.right, part, rank);
+      base_->read_f32(first + row, some, sum);
+      round_to(rounding_.type, sum);
+      for (float& value : part) value *= scaling;
+      if (rounds) round_to(rounding_.type, part);
+      for (std::size_t i = 0; i < part.size(); ++i) sum[i] += part[i];
+    }
   }
 
   mutable std::once_flag once_;

@@ -81,6 +81,10 @@ int run(const Options& options, Console& console) {
   }
   const Expected expected(options, release);
   if (!options.combine.empty()) return combine_runs(options, expected, console);
+  if (options.model.empty() && !options.runs.empty()) {
+    std::vector<Scored> none;
+    return conclude(options, none, console);
+  }
   if (options.model.empty()) {
     throw Error(ErrorKind::usage, "which model?").remedy("galatea perplexity --help");
   }
@@ -191,6 +195,12 @@ void bind_perplexity(CLI::App& app, Action& chosen) {
       ->type_name("RUN.json");
   command->add_flag("--overwrite", options->overwrite, "Replace files that are there");
   command->add_option("--junit", options->junit, "Write passes and failures as JUnit XML")->type_name("FILE");
+  CLI::Option* page =
+      command->add_option("--html", options->html, "Write a page about the run, and about those of --runs")
+          ->type_name("FILE");
+  command->add_option("--runs", options->runs, "Earlier runs, to be shown on the page too")
+      ->type_name("RUN.json...")
+      ->needs(page);
   command->footer(
       "Example:\n"
       "  galatea perplexity metharme-13b --corpora texts --expect-release metharme-13b");

@@ -3,7 +3,9 @@
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
+#include <utility>
 
+#include "eval/html_report.h"
 #include "eval/junit.h"
 #include "eval/perplexity_run_command.h"
 #include "format/error.h"
@@ -227,6 +229,14 @@ int conclude(const Options& options, std::vector<Scored>& all, Console& console)
   if (!options.junit.empty()) {
     const std::string suite = "galatea perplexity " + (options.model.empty() ? "" : options.model);
     write_text(options.junit, junit_xml(suite, junit_cases(all)), true);
+  }
+  if (!options.html.empty()) {
+    std::vector<json> shown;
+    for (const std::string& file : options.runs) {
+      for (json& run : runs_in(file)) shown.push_back(std::move(run));
+    }
+    shown.insert(shown.end(), runs.begin(), runs.end());
+    write_text(options.html, html_report(shown), true);
   }
   console.print_json(document);
   if (failed == nullptr) return 0;

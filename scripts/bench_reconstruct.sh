@@ -5,6 +5,8 @@
 #                                                          memory: the disk is not what is measured) needs 16 GB
 #   scripts/bench_reconstruct.sh memory [FOLDER [LAYERS]]  13B shapes, all 40 layers unless LAYERS says fewer: peak
 #                                                          memory of each command; FOLDER needs 55 GB
+#   scripts/bench_reconstruct.sh merge [FOLDER [LAYERS]]   merge-lora and extract-lora at rank 64 on 13B shapes, 6 layers
+#                                                          unless LAYERS says otherwise, beside cp of the base
 #
 # Weights are generated, and removed again at the end. `speed` takes the best of ROUNDS (default 3) runs of each;
 # the peer is scripts/miniature/xor_codec.py, the codec of the releases, and needs a Python with numpy (PYTHON, default python3).
@@ -12,7 +14,10 @@
 
 what=${1-}
 place=${2:-$([ "$what" = speed ] && echo /dev/shm || echo "$root/build")}
-[ "$what" = speed ] || [ "$what" = memory ] || die "usage: scripts/bench_reconstruct.sh speed|memory [FOLDER [LAYERS]]"
+case $what in
+  speed | memory | merge) ;;
+  *) die "usage: scripts/bench_reconstruct.sh speed|memory|merge [FOLDER [LAYERS]]" ;;
+esac
 [ -x /usr/bin/time ] || die "needs GNU time: scripts/setup.sh --dev"
 say "building"
 build galatea_program generate_meta
@@ -88,7 +93,7 @@ memory() {
   local layers=${1:-40} peak seconds
   ROUNDS=1
   say "generating $layers layers of 13B shapes"
-  "$generate" meta 13B "$tokenizer" --layers "$layers" --adapter adapter
+  "$generate" meta 13B "$tokenizer" --layers "$layers" --adapter adapter --rank 64
   bytes=$(cat meta/*.pth | wc -c)
   say "peak memory, $((bytes / 1000000)) MB of weights (less than 512 MiB is asked for)"
   # Holes read as zeros, and a payload of zeros gives the base again; the shards' sizes follow from a dry run.
@@ -107,13 +112,35 @@ memory() {
   row "decode" "$seconds" "$peak"
   rm -rf out payload
   read -r seconds peak < <(measured "$galatea" --quiet merge-lora hf adapter --out out)
-  row "merge-lora, rank 16 on every layer" "$seconds" "$peak"
+  row "merge-lora, rank 64 on every layer and embedding" "$seconds" "$peak"
   rm -rf out
   read -r seconds peak < <(measured "$galatea" --quiet convert hf out --to safetensors)
   row "convert to safetensors" "$seconds" "$peak"
   rm -rf out*
   read -r seconds peak < <(measured "$galatea" --quiet convert hf out.gguf --to gguf)
   row "convert to GGUF" "$seconds" "$peak"
+}
+
+merge() {
+  local layers=${1:-6} seconds peak copy kind
+  say "generating $layers layers of 13B shapes, an adapter of rank 64 on every linear layer and the embedding"
+  "$generate" meta 13B "$tokenizer" --layers "$layers" --adapter adapter --rank 64
+  "$galatea" --quiet base meta hf >/dev/null
+  rm -rf meta
+  bytes=$(cat hf/pytorch_model*.bin | wc -c)
+  before='rm -rf out copy'
+  read -r copy peak < <(measured cp -r hf copy)
+  row "cp" "$copy" "$peak"
+  rm -rf copy
+  for kind in peft exact; do
+    read -r seconds peak < <(measured "$galatea" --quiet merge-lora hf adapter --out out --arithmetic "$kind")
+    row "galatea merge-lora --arithmetic $kind (with SHA-256)" "$seconds" "$peak"
+    ratio "throughput of merge-lora / that of cp (of peft at least 0.5 is asked for)" "$copy" "$seconds"
+  done
+  before='rm -rf found'
+  ROUNDS=1
+  read -r seconds peak < <(measured "$galatea" --quiet extract-lora hf out --rank 64 --out found)
+  row "galatea extract-lora --rank 64" "$seconds" "$peak"
 }
 
 "$what" ${3:+"$3"}

@@ -9,6 +9,8 @@ wrote it, and digests of what PEFT's merge_and_unload made of the base in each t
     value i of the tensor NAME = scale * ((splitmix64(crc32(NAME) * 2**32 + i) >> 40) / 2**23 - 1)
 
 scale: 1 for norms and magnitudes (which are 1.5 + half of that value), 1/4 for other tensors, base and adapter.
+
+"exact TYPE" (PEFT of today) is PEFT's merge of model and adapter in float64, each value rounded once to TYPE.
 """
 import hashlib
 import json
@@ -96,6 +98,21 @@ def digest(tensor):
     return hashlib.sha256(tensor.numpy().tobytes()).hexdigest()[:16]
 
 
+def rounded_once(tensor, dtype):
+    """float64 to `dtype`; torch would go to a half by way of float32 and round twice."""
+    value = tensor.detach().contiguous().numpy()
+    if dtype == torch.float32:
+        return torch.from_numpy(value.astype(np.float32))
+    if dtype == torch.float16:
+        return torch.from_numpy(value.astype(np.float16))
+    single = value.astype(np.float32)
+    bits = single.view(np.uint32).copy()
+    # To odd: towards zero, and the last bit set where something was cut off.
+    bits -= (np.abs(single.astype(np.float64)) > np.abs(value)).astype(np.uint32)
+    bits |= (bits.view(np.float32).astype(np.float64) != value).astype(np.uint32)
+    return torch.from_numpy(bits.view(np.float32)).to(torch.bfloat16)
+
+
 def save_adapter(folder, arguments, how):
     model = base_model(torch.float32, how.get("bias", False))
     if "vocabulary" in how:
@@ -130,6 +147,29 @@ def store_tensors(folder, tensors):
         torch.save(tensors, folder + "/adapter_model.bin")
 
 
+def merge_exactly(folder, how):
+    """Model and adapter in float64: for each type, the digest of all tensors rounded to it once."""
+    model = base_model(torch.float64, how.get("bias", False))
+    if "vocabulary" in how:
+        model.resize_token_embeddings(how["vocabulary"], mean_resizing=False)
+    model = PeftModel.from_pretrained(model, folder).double()
+    if how.get("unshare"):
+        unshare(model)
+    state = model.merge_and_unload().state_dict()
+    return {dtype_name: hashlib.sha256("".join(digest(rounded_once(tensor, dtype)) for name, tensor in sorted(state.items())
+                                               if "inv_freq" not in name).encode()).hexdigest()[:16]
+            for dtype_name, dtype in DTYPES.items()}
+
+
+def unshare(model):
+    # Copies of a layer share their weights, and merging adds the changes of all copies to the one they share: not what
+    # the model computes. Each gets its own here.
+    for module in model.modules():
+        for key, parameter in module._parameters.items():
+            if parameter is not None:
+                module._parameters[key] = torch.nn.Parameter(parameter.data.clone(), requires_grad=False)
+
+
 def merge(folder, dtype, how, safe):
     model = base_model(dtype, how.get("bias", False))
     before = {name: digest(tensor) for name, tensor in model.state_dict().items()}
@@ -137,12 +177,7 @@ def merge(folder, dtype, how, safe):
         model.resize_token_embeddings(how["vocabulary"], mean_resizing=False)
     model = PeftModel.from_pretrained(model, folder)
     if how.get("unshare"):
-        # Copies of a layer share their weights, and merging adds the changes of all copies to the one they share: not what
-        # the model computes. Each gets its own here.
-        for module in model.modules():
-            for key, parameter in module._parameters.items():
-                if parameter is not None:
-                    module._parameters[key] = torch.nn.Parameter(parameter.data.clone(), requires_grad=False)
+        unshare(model)
     merged = model.merge_and_unload(safe_merge=True) if safe else model.merge_and_unload()
     after = {name: digest(tensor) for name, tensor in merged.state_dict().items() if "inv_freq" not in name}
     return {name: value for name, value in after.items() if before.get(name) != value}, after
@@ -172,6 +207,8 @@ def run(name, arguments, how):
                 result["merged"][dtype_name + (" safe" if safe else "")] = {"all": whole}
                 if dtype_name == "F32":
                     result["merged"][dtype_name]["changed"] = changed
+        if MODERN:
+            result["exact"] = merge_exactly(folder, how)
         return result
 
 

@@ -5,9 +5,11 @@ Needs the environment of scripts/oracles/setup.sh. Windows and scored positions 
 of llama.cpp (tools/perplexity), AutoGPTQ (perplexity_utils.py), exllamav2 (test_inference.py) and
 lm-evaluation-harness (lm_eval/utils.py, the task wikitext), not from galatea.
 """
+import hashlib
 import json
 import math
 import pathlib
+import random
 import re
 import sys
 
@@ -120,6 +122,20 @@ def lm_eval(model, tokenizer, text, ctx):
                    "bits_per_byte": total / size / math.log(2)}
 
 
+def drawn(tokenizer, documents, ctx):
+    """The c4 stream of GPTQ-for-LLaMa: windows drawn from single documents."""
+    random.seed(0)
+    out = []
+    for _ in range(256):
+        while True:
+            ids = tokenizer(documents[random.randint(0, len(documents) - 1)]).input_ids
+            if len(ids) >= ctx:
+                break
+        start = random.randint(0, len(ids) - ctx - 1)
+        out += ids[start:start + ctx]
+    return out
+
+
 UNSPACE = ["it 's the boys ' own ( a , b ) [ c ] { d } \" e \" ' f '", "1 @,@ 000 @.@ 5 @-@ mile : x ; y . z ! a ? b",
            " = = = Title = = = \n text N \n 20 \u00b0 C", "( open \" odd ' quotes", "/' 5/ and /' 55/", "()[]{}\"\"''", ""]
 
@@ -147,6 +163,9 @@ def main():
     result["rows"] = {"rows": 60, "ids": row_ids, "scored": len(found), "perplexity": math.exp(sum(found) / len(found))}
     page_texts, result["articles"] = lm_eval(model, tokenizer, wiki, 128)
     result["articles"]["pages"] = len(page_texts)
+    (shard,) = (MINIATURE / "corpora").glob("c4-validation*.jsonl")
+    ids = drawn(tokenizer, [json.loads(row)["text"] for row in score.lines(shard)], 70)
+    result["drawn"] = {"ctx": 70, "sha256": hashlib.sha256(torch.tensor(ids, dtype=torch.int32).numpy().tobytes()).hexdigest()}
     result["unspaced"] = [[text, unspaced(text)] for text in UNSPACE]
     out.write_text(json.dumps(result) + "\n")
 

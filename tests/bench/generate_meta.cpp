@@ -1,7 +1,8 @@
 // Writes a folder as Meta released LLaMA in, with generated weights of the true shapes: what the scripts/bench_*
 // work on, since the real weights cannot be handed around.
 //
-//   generate_meta OUT_FOLDER SHAPE [TOKENIZER.model] [--layers N] [--shards N] [--vocabulary N] [--adapter OUT]
+//   generate_meta OUT_FOLDER SHAPE [TOKENIZER.model] [--layers N] [--shards N] [--vocabulary N]
+//                [--adapter OUT_FOLDER [--rank R]]
 //
 //   SHAPE   dim  heads kv_heads layers shards      --layers and --shards replace the last two
 //   576     576      9        3     30      1      of SmolLM2-135M: rows are no whole blocks of 256
@@ -13,8 +14,8 @@
 //   30B    6656     52       52     60      4
 //   65B    8192     64       64     80      8
 //
-// --adapter also writes a LoRA adapter of rank 16 for such a model, on every linear layer and the embedding, as
-// PEFT stores one. Weights are normal numbers of deviation 0.02, norms are around 1, all in float16; the same for every run.
+// --adapter also writes a LoRA adapter (of rank 16 unless R says another) for such a model, on every linear layer and the
+// embedding, as PEFT stores one. Weights are normal numbers of deviation 0.02, norms are around 1, all in float16; the same for every run.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -49,7 +50,7 @@ constexpr std::array shapes = {
     ModelShape{"7B", 4096, 32, 32, 32, 1},  ModelShape{"13B", 5120, 40, 40, 40, 2},
     ModelShape{"30B", 6656, 52, 52, 60, 4}, ModelShape{"65B", 8192, 64, 64, 80, 8},
 };
-constexpr std::uint64_t multiple_of = 256, rank = 16;
+constexpr std::uint64_t multiple_of = 256;
 std::uint64_t vocabulary = 32000;  // --vocabulary
 
 /// The 65536 quantiles of a normal distribution, as float16 around `mean`.
@@ -104,7 +105,7 @@ class Generator {
         hidden_((shape.dim * 8 / 3 + multiple_of - 1) / multiple_of * multiple_of) {}
 
   /// The tensors of a PEFT adapter on the whole model.
-  std::vector<Tensor> adapter() {
+  std::vector<Tensor> adapter(std::uint64_t rank) {
     const std::uint64_t dim = shape_.dim, kv = dim / shape_.heads * shape_.kv_heads;
     const std::string model = "base_model.model.model.";
     add(model + "embed_tokens.lora_embedding_A", {rank, vocabulary}, weights_);
@@ -173,13 +174,14 @@ std::string params_of(const ModelShape& shape) {
          R"(, "norm_eps": 1e-06, "vocab_size": -1})";
 }
 
-void generate_adapter(const std::filesystem::path& folder, const ModelShape& shape) {
+void generate_adapter(const std::filesystem::path& folder, const ModelShape& shape, std::uint64_t rank) {
   Plan plan;
   plan.files.push_back(
-      safetensors_layout("adapter_model.safetensors", Generator(shape, 0).adapter(), {{"format", "pt"}}));
+      safetensors_layout("adapter_model.safetensors", Generator(shape, 0).adapter(rank), {{"format", "pt"}}));
   plan.files.push_back(literal_layout(
       "adapter_config.json", R"({"base_model_name_or_path": null, "bias": "none", "fan_in_fan_out": false,
-"lora_alpha": 16, "lora_dropout": 0.0, "modules_to_save": null, "peft_type": "LORA", "r": 16,
+"lora_alpha": 16, "lora_dropout": 0.0, "modules_to_save": null, "peft_type": "LORA", "r": )" +
+                                 std::to_string(rank) + R"(,
 "target_modules": ["embed_tokens", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
 "task_type": "CAUSAL_LM"}
 )"));
@@ -208,7 +210,7 @@ void generate(const std::filesystem::path& folder, const ModelShape& shape, cons
 int main(int argc, char** argv) {
   try {
     std::vector<std::string> words;
-    std::uint64_t layers = 0, shards = 0;
+    std::uint64_t layers = 0, shards = 0, rank = 16;
     std::string adapter;
     for (int i = 1; i < argc; ++i) {
       const std::string word = argv[i];
@@ -216,6 +218,8 @@ int main(int argc, char** argv) {
         layers = std::stoull(argv[++i]);
       } else if (i + 1 < argc && word == "--shards") {
         shards = std::stoull(argv[++i]);
+      } else if (i + 1 < argc && word == "--rank") {
+        rank = std::stoull(argv[++i]);
       } else if (i + 1 < argc && word == "--vocabulary") {
         vocabulary = std::stoull(argv[++i]);
       } else if (i + 1 < argc && word == "--adapter") {
@@ -229,15 +233,14 @@ int main(int argc, char** argv) {
     });
     if (words.size() < 2 || words.size() > 3 || found == shapes.end()) {
       std::cerr << "usage: generate_meta OUT_FOLDER 576|0.1B|0.4B|1.1B|7B|13B|30B|65B [TOKENIZER.model] "
-                   "[--layers N] "
-                   "[--shards N] [--vocabulary N] [--adapter OUT_FOLDER]\n";
+                   "[--layers N] [--shards N] [--vocabulary N] [--adapter OUT_FOLDER [--rank R]]\n";
       return 2;
     }
     ModelShape shape = *found;
     if (layers != 0) shape.layers = layers;
     if (shards != 0) shape.shards = shards;
     generate(words[0], shape, words.size() == 3 ? words[2] : std::string());
-    if (!adapter.empty()) generate_adapter(adapter, shape);
+    if (!adapter.empty()) generate_adapter(adapter, shape, rank);
   } catch (const std::exception& error) {
     std::cerr << "generate_meta: " << error.what() << '\n';
     return 1;

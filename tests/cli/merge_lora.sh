@@ -35,3 +35,9 @@ galatea --quiet merge-lora base-q8.gguf data/miniature/adapter:0.5 data/miniatur
 galatea --json --quiet merge-lora base-q8.gguf data/miniature/adapter --out q8.gguf --to gguf --overwrite --pad-to 64 |
   json /dtype /tensors/0/applied/0/scaling /tensors/0/complete
 try galatea merge-lora base-q8.gguf data/miniature/adapter --out other.gguf --to gguf --vocab shrink
+# More rows than a GGUF's tokenizer has tokens: its metadata are made anew.
+galatea --quiet merge-lora base-q8.gguf data/miniature/adapter --out padded.gguf --to gguf --pad-to 100 | grep -o 'padded to [0-9]* rows'
+galatea --quiet convert padded.gguf padded --to safetensors >report
+grep vocab_size padded/config.json
+galatea --quiet merge-lora base-q8.gguf data/miniature/adapter --out plain --pad-to 100 --to safetensors >report
+galatea --quiet diff plain padded.gguf | tail -n 1

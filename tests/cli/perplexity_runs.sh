@@ -30,7 +30,7 @@ score --protocol llama.cpp --kl-base base.kld --json | json /kl_divergence/same_
 
 # A folder of corpora against what a release says of each; nothing is left of the journals.
 sed 's/"scores"/"merged_scores"/; s/"base_scores"/"scores"/' data/miniature/release.json >release.json
-try galatea perplexity $model --corpora $corpora --expect-release release.json --quiet --save all.json |
+try galatea perplexity $model --corpora $corpora --expect-release release.json --precision f32 --quiet --save all.json |
   sed -n '/^corpus/,$p'
 json /runs/0/data /runs/0/passed /passed <all.json
 ls -A | grep -c journal
@@ -44,5 +44,11 @@ galatea tokenize $model --data wiki.gz --json | json /data
 try galatea tokenize $model --data absent.txt
 printf 'PAR1....' >x.parquet
 try galatea tokenize $model --data x.parquet
-galatea perplexity $model --data wikitext2 --corpus-file $corpora/wiki.test.raw --protocol lm-eval --ctx 128 --quiet |
+galatea perplexity $model --data wikitext2 --corpus-file $corpora/wiki.test.raw --protocol lm-eval --ctx 128 --precision f32 --quiet |
   grep -e ^perp -e ^bits -e ^prot
+
+# A page about several runs, from what they left; one run may write it too.
+galatea perplexity --runs before.json all.json --html page.html
+grep -o '<td>[a-z0-9-]*</td>' page.html | sort | uniq -c | sed 's/ \+/ /g'
+score --html one.html >one
+grep -c '<svg' one.html

@@ -26,8 +26,14 @@ TEST(LoraAttacks, are_refused_at_once_with_their_words) {
     const std::size_t from = line.find("| `", line.find(" | ") + 1) + 3;
     const std::string answer = line.substr(from, line.rfind('`') - from);
     const test::TempFolder folder;
-    fs::copy(miniature / "adapter/adapter_model.bin", folder / "adapter_model.bin");
-    fs::copy(attacks / file, folder / "adapter_config.json");
+    if (file.ends_with(".json")) {
+      fs::copy(miniature / "adapter/adapter_model.bin", folder / "adapter_model.bin");
+      fs::copy(attacks / file, folder / "adapter_config.json");
+    } else {
+      fs::copy(attacks / file, folder / "adapter_model.safetensors");
+      test::write_bytes(folder / "adapter_config.json",
+                        R"({"peft_type": "LORA", "r": 8, "lora_alpha": 16, "target_modules": null})");
+    }
     const auto begin = std::chrono::steady_clock::now();
     try {
       HfModel model = hf_model(base);

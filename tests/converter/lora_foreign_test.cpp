@@ -99,6 +99,24 @@ TEST_F(ForeignAdapter, gguf) {
             std::string::npos);
 }
 
+// Three modules of the miniature's adapter, by llama.cpp's own writer (scripts/oracles/gguf_adapter.py).
+TEST_F(ForeignAdapter, gguf_by_gguf_py) {
+  LoraAdapter plain = peft;
+  plain.config.targets = {};
+  std::erase_if(plain.targets, [](const LoraTarget& one) {
+    return one.module != "model.layers.0.self_attn.q_proj" && one.module != "model.layers.1.mlp.up_proj" &&
+           one.module != "model.embed_tokens";
+  });
+  ASSERT_EQ(plain.targets.size(), 3U);
+  HfModel expected = hf_model(base);
+  HfModel found = hf_model(base);
+  merge_adapters(expected, {{plain, 1}}, {.type = DType::f32});
+  const LoraAdapter other = read_lora_adapter(test::test_data("lora/gguf_py_adapter.gguf"));
+  EXPECT_EQ(merge_adapters(found, {{other, 1}}, {.type = DType::f32}).tensors.size(), 3U);
+  for (const Tensor& tensor : found.tensors)
+    EXPECT_EQ(read_all_f32(tensor), read_all_f32(*find_tensor(expected, tensor.name))) << tensor.name;
+}
+
 TEST_F(ForeignAdapter, ggla) {
   std::string bytes = "algg";
   const auto number = [&](std::uint64_t value) {

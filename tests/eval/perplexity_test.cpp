@@ -211,6 +211,17 @@ TEST(Perplexity, StridedRowsAndArticlesAsTransformersComputesThem) {
     EXPECT_EQ(wikitext_unspaced(pair.at(0).get<std::string>()), pair.at(1).get<std::string>());
 }
 
+TEST(TokenStream, WindowsOfC4AreDrawnAsPythonDrawsThem) {
+  const json golden = json::parse(test::read_bytes(test_data("perplexity/protocols.json"))).at("drawn");
+  const Tokenizer tokenizer = open_tokenizer(test_data("miniature/base-hf"));
+  const Corpus corpus = read_corpus(corpus_kind("c4"), test_data("miniature/corpora/c4-validation.jsonl"));
+  const auto context = golden.at("ctx").get<std::uint64_t>();
+  const TokenStream stream = tokenize(corpus, tokenizer, context);
+  EXPECT_EQ(stream.ids.size(), 256 * context);
+  EXPECT_EQ(stream.sha256, golden.at("sha256").get<std::string>());
+  EXPECT_THROW(tokenize(corpus, tokenizer, 100'000), Error) << "no document is as long";
+}
+
 TEST(Perplexity, Float16LossesAreRounded) {
   const LlamaModel model = random_model(small_config(), test::random_matrices(3));
   const TokenStream stream = random_stream(4 * 16, 53);
