@@ -7,6 +7,8 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <type_traits>
+#include <utility>
 
 #include "format/block_decode.h"
 #include "format/block_decode_iq.h"
@@ -115,6 +117,16 @@ void decode_i64_odd(const std::byte* in, double* out, std::uint64_t elements) {
   for (std::uint64_t i = 0; i < elements; ++i) out[i] = i64_to_f64_odd(load<std::int64_t>(in, i));
 }
 
+/// The same of u64: halved with the lost bit kept, which rounding to odd does not see, and doubled again.
+void decode_u64_odd(const std::byte* in, double* out, std::uint64_t elements) {
+  for (std::uint64_t i = 0; i < elements; ++i) {
+    const auto value = load<std::uint64_t>(in, i);
+    const bool large = value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+    out[i] = large ? 2 * i64_to_f64_odd(static_cast<std::int64_t>(value >> 1U | (value & 1U)))
+                   : i64_to_f64_odd(static_cast<std::int64_t>(value));
+  }
+}
+
 void decode_i64(const std::byte* in, float* out, std::uint64_t elements) {
   for (std::uint64_t i = 0; i < elements; ++i) out[i] = static_cast<float>(load<std::int64_t>(in, i));
 }
@@ -137,6 +149,12 @@ constexpr std::array table{
              decode_as<Number<std::int16_t>, float>, encode_as<Number<std::int16_t>, float>},
     TypeInfo{DType::i8, "I8", 1, 1, 24, "I8", "CharStorage", false, decode_as<Number<std::int8_t>, float>,
              encode_as<Number<std::int8_t>, float>},
+    TypeInfo{DType::u64, "U64", 1, 8, -1, "U64", "", false, decode_as<Number<std::uint64_t>, float>,
+             encode_as<Number<std::uint64_t>, float>},
+    TypeInfo{DType::u32, "U32", 1, 4, -1, "U32", "", false, decode_as<Number<std::uint32_t>, float>,
+             encode_as<Number<std::uint32_t>, float>},
+    TypeInfo{DType::u16, "U16", 1, 2, -1, "U16", "", false, decode_as<Number<std::uint16_t>, float>,
+             encode_as<Number<std::uint16_t>, float>},
     TypeInfo{DType::u8, "U8", 1, 1, -1, "U8", "ByteStorage", false, decode_as<Number<std::uint8_t>, float>,
              encode_as<Number<std::uint8_t>, float>},
     TypeInfo{DType::boolean, "BOOL", 1, 1, -1, "BOOL", "BoolStorage", false, decode_as<Boolean, float>,
@@ -193,6 +211,10 @@ void decode_f64(DType type, const std::byte* in, double* out, std::uint64_t elem
       return decode_i64_odd(in, out, elements);
     case DType::i32:
       return decode_as<Number<std::int32_t>, double>(in, out, elements);
+    case DType::u64:
+      return decode_u64_odd(in, out, elements);
+    case DType::u32:
+      return decode_as<Number<std::uint32_t>, double>(in, out, elements);
     default:
       throw Error(ErrorKind::usage, "only types that float32 cannot hold go through float64");
   }
@@ -220,12 +242,35 @@ void encode_f64(DType type, const double* in, std::byte* out, std::uint64_t elem
       return encode_as<Number<std::int16_t>, double>(in, out, elements);
     case DType::i8:
       return encode_as<Number<std::int8_t>, double>(in, out, elements);
+    case DType::u64:
+      return encode_as<Number<std::uint64_t>, double>(in, out, elements);
+    case DType::u32:
+      return encode_as<Number<std::uint32_t>, double>(in, out, elements);
+    case DType::u16:
+      return encode_as<Number<std::uint16_t>, double>(in, out, elements);
     case DType::u8:
       return encode_as<Number<std::uint8_t>, double>(in, out, elements);
     case DType::boolean:
       return encode_as<Boolean, double>(in, out, elements);
     default:
       throw Error(ErrorKind::usage, "a quantized type is written by its encoder only");
+  }
+}
+
+/// Values of 8 bytes, saturated where integers do not fit.
+template <class From, class To>
+void number_by_number(const std::byte* in, std::byte* out, std::uint64_t elements) {
+  for (std::uint64_t i = 0; i < elements; ++i) {
+    const From value = load<From>(in, i);
+    if constexpr (std::is_integral_v<To>) {
+      const bool fits = std::in_range<To>(value);
+      store(out, i,
+            fits              ? static_cast<To>(value)
+            : value > From{0} ? std::numeric_limits<To>::max()
+                              : std::numeric_limits<To>::min());
+    } else {
+      store(out, i, static_cast<To>(value));
+    }
   }
 }
 
@@ -315,13 +360,17 @@ void convert_plain(DType from, const std::byte* in, DType to, std::byte* out, st
     std::memcpy(out, in, elements * source.block_bytes);
     return;
   }
-  if (from == DType::i64 && to == DType::f64) {
-    for (std::uint64_t i = 0; i < elements; ++i)
-      store(out, i, static_cast<double>(load<std::int64_t>(in, i)));
-    return;
-  }
+  if (from == DType::i64 && to == DType::f64)
+    return number_by_number<std::int64_t, double>(in, out, elements);
+  if (from == DType::u64 && to == DType::f64)
+    return number_by_number<std::uint64_t, double>(in, out, elements);
+  if (from == DType::i64 && to == DType::u64)
+    return number_by_number<std::int64_t, std::uint64_t>(in, out, elements);
+  if (from == DType::u64 && to == DType::i64)
+    return number_by_number<std::uint64_t, std::int64_t>(in, out, elements);
   // float32 holds every value of the other types exactly, so what follows rounds once.
-  const bool wide = from == DType::f64 || from == DType::i64 || from == DType::i32;
+  const bool wide = from == DType::f64 || from == DType::i64 || from == DType::i32 || from == DType::u64 ||
+                    from == DType::u32;
   constexpr std::uint64_t step = 1024;
   std::array<double, step> doubles;
   std::array<float, step> floats;

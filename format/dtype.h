@@ -26,6 +26,9 @@ enum class DType : std::uint8_t {
   i32,
   i16,
   i8,
+  u64,
+  u32,
+  u16,
   u8,
   boolean,
   q4_0,
@@ -62,7 +65,7 @@ struct TypeInfo {
   std::string_view torch_storage;  ///< class in module torch: "HalfStorage", empty when it has none
   bool floating;                   ///< F64 ... F8
   /// Decodes `elements` (a multiple of block_length) values to float32, exactly where float32 can hold them,
-  /// else rounded to nearest even (F64, I64, I32).
+  /// else rounded to nearest even (F64 and integers of 4 and 8 bytes).
   void (*decode)(const std::byte* in, float* out, std::uint64_t elements);
   /// Encodes float32 values, rounded to nearest even; nullptr for quantized types, whose encoders live in
   /// quantize/. Integers: values are rounded to nearest even and saturate, NaN gives 0.

@@ -25,12 +25,13 @@ constexpr const char* download_again = "the file is incomplete or damaged: downl
 
 /// In the library's order of types, the first to be stored last.
 constexpr std::array stored_last_first = {DType::boolean, DType::u8,  DType::i8,  DType::f8_e5m2,
-                                          DType::f8_e4m3, DType::i16, DType::f16, DType::bf16,
-                                          DType::i32,     DType::f32, DType::f64, DType::i64};
+                                          DType::f8_e4m3, DType::i16, DType::u16, DType::f16,
+                                          DType::bf16,    DType::i32, DType::u32, DType::f32,
+                                          DType::f64,     DType::i64, DType::u64};
 
 /// Types of the format that galatea has no use for yet.
-constexpr std::array<std::string_view, 9> foreign_types = {
-    "U16", "U32", "U64", "C64", "F8_E8M0", "F6_E2M3", "F6_E3M2", "F4", "F8_E4M3FNUZ"};
+constexpr std::array<std::string_view, 6> foreign_types = {"C64",     "F8_E8M0", "F6_E2M3",
+                                                           "F6_E3M2", "F4",      "F8_E4M3FNUZ"};
 
 struct Entry {
   std::string name;

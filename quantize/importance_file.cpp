@@ -142,6 +142,12 @@ ImportanceFile read_gguf(const GgufFile& file, const ByteSource& source) {
     }
     const float count = read_all_f32(*counts->second).front();
     std::vector<float> weights = read_all_f32(tensor);
+    if (!std::isfinite(count) || count < 0.0F) {
+      throw Error(ErrorKind::input, "the count of an importance matrix is negative or no finite number")
+          .file(source.name())
+          .tensor(name)
+          .found(std::to_string(count));
+    }
     const bool used = count > 0.0F;
     if (!used) out.unused.push_back(name);
     all_counts[name] = static_cast<double>(count);

@@ -12,8 +12,8 @@ import numpy
 from safetensors import TensorSpec, serialize
 
 DEFAULT = pathlib.Path(__file__).resolve().parents[2] / "tests/data/safetensors"
-WIDTHS = {"bool": 1, "uint8": 1, "int8": 1, "float8_e5m2": 1, "float8_e4m3fn": 1, "int16": 2, "float16": 2,
-          "bfloat16": 2, "int32": 4, "float32": 4, "float64": 8, "int64": 8}
+WIDTHS = {"bool": 1, "uint8": 1, "int8": 1, "float8_e5m2": 1, "float8_e4m3fn": 1, "int16": 2, "uint16": 2,
+          "float16": 2, "bfloat16": 2, "int32": 4, "uint32": 4, "float32": 4, "float64": 8, "int64": 8, "uint64": 8}
 E4M3 = bytes([0x00, 0x38, 0x40, 0x44, 0x48, 0x4A])  # 0 1 2 3 4 5
 E5M2 = bytes([0x00, 0x3C, 0x40, 0x42, 0x44, 0x45])
 

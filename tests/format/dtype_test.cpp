@@ -170,12 +170,25 @@ TEST(Dtype, integers_round_to_even_and_saturate) {
   EXPECT_EQ((convert_one<std::int64_t, std::int32_t>(DType::i64, INT64_MIN, DType::i32)), INT32_MIN);
   EXPECT_EQ((convert_one<std::int64_t, std::int32_t>(DType::i64, -70000, DType::i32)), -70000);
   EXPECT_EQ((convert_one<std::int64_t, std::int16_t>(DType::i64, 70000, DType::i16)), 32767);
+  EXPECT_EQ((convert_one<float, std::uint16_t>(DType::f32, 70000.0F, DType::u16)), 65535);
+  EXPECT_EQ((convert_one<std::uint16_t, float>(DType::u16, 65535, DType::f32)), 65535.0F);
+  EXPECT_EQ((convert_one<std::uint32_t, double>(DType::u32, UINT32_MAX, DType::f64)), 4294967295.0);
+  EXPECT_EQ((convert_one<double, std::uint32_t>(DType::f64, 0x1p32, DType::u32)), UINT32_MAX);
+  EXPECT_EQ((convert_one<double, std::uint64_t>(DType::f64, 0x1p64, DType::u64)), UINT64_MAX);
+  EXPECT_EQ((convert_one<double, std::uint64_t>(DType::f64, -1.0, DType::u64)), 0U);
+  EXPECT_EQ((convert_one<std::int64_t, std::uint64_t>(DType::i64, -1, DType::u64)), 0U);
+  EXPECT_EQ((convert_one<std::uint64_t, std::int64_t>(DType::u64, UINT64_MAX, DType::i64)), INT64_MAX);
+  EXPECT_EQ((convert_one<std::uint64_t, std::int64_t>(DType::u64, (1ULL << 62U) + 1, DType::i64)),
+            (std::int64_t{1} << 62) + 1);
   EXPECT_EQ((convert_one<float, std::uint8_t>(DType::f32, 0.25F, DType::boolean)), 1);
   EXPECT_EQ((convert_one<float, std::uint8_t>(DType::f32, -0.0F, DType::boolean)), 0);
   EXPECT_EQ((convert_one<std::uint8_t, float>(DType::boolean, 3, DType::f32)), 1.0F);
 }
 
 TEST(Dtype, large_integers_are_rounded_once) {
+  const std::uint64_t top = (std::uint64_t{1} << 63U) + (std::uint64_t{1} << 39U) + 1;
+  EXPECT_EQ((convert_one<std::uint64_t, float>(DType::u64, top, DType::f32)), 0x1p63F + 0x1p40F);
+  EXPECT_EQ((convert_one<std::uint64_t, float>(DType::u64, top - 1, DType::f32)), 0x1p63F);
   // 2^62 + 2^38 + 1: just above the midpoint of two float32; float64 cannot hold the one.
   const std::int64_t value = (std::int64_t{1} << 62) + (std::int64_t{1} << 38) + 1;
   EXPECT_EQ(static_cast<float>(static_cast<double>(value)), 0x1p62F);
