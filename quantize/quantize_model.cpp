@@ -1,5 +1,6 @@
 #include "quantize/quantize_model.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -73,6 +74,27 @@ std::shared_ptr<const std::vector<float>> importance_for(const Tensor& tensor, D
   return nullptr;
 }
 
+/// Tensors outside of layers first, then layer by layer, by name.
+void sort_tensors(std::vector<Tensor>& tensors) {
+  std::stable_sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
+    const auto layer_a = gguf_layer_of(a.name);
+    const auto layer_b = gguf_layer_of(b.name);
+    return layer_a != layer_b ? layer_a < layer_b : a.name < b.name;
+  });
+}
+
+/// general.quantization_version and .file_type behind what the model had, before what tells of the importance.
+void sort_metadata(GgufMetadata& metadata) {
+  constexpr std::string_view version = "general.quantization_version", file_type = "general.file_type";
+  const auto rank = [&](const GgufEntry& entry) {
+    if (entry.key == version) return 1;
+    if (entry.key == file_type) return 2;
+    return entry.key.starts_with("quantize.imatrix.") ? 3 : 0;
+  };
+  std::stable_sort(metadata.begin(), metadata.end(),
+                   [&](const GgufEntry& a, const GgufEntry& b) { return rank(a) < rank(b); });
+}
+
 }  // namespace
 
 std::uint64_t QuantizationPlan::size() const {
@@ -94,6 +116,9 @@ double QuantizationPlan::bits_per_weight() const {
 QuantizationPlan plan_quantization(GgufModel model, std::string file_name, const QuantizeOptions& options) {
   set_gguf_file_type(model.metadata, options.mix.named->file_type);
   override_metadata(model.metadata, options.overrides);
+  sort_metadata(model.metadata);
+  // Parts keep the tensors that they have.
+  if (!options.split || options.split->ends.empty()) sort_tensors(model.tensors);
   ModelTraits traits = traits_of(model.metadata, model.tensors);
   traits.importance = !options.importance.empty();
   std::vector<TypeChoice> choices;
@@ -111,7 +136,8 @@ QuantizationPlan plan_quantization(GgufModel model, std::string file_name, const
                            std::to_string(tensor.shape.back()) + " values are not whole blocks");
     }
     check_source(tensor, type, options.allow_requantize);
-    QuantizedTensor report{tensor.name, tensor.shape, tensor.type(), type, 0, nullptr, tensor.data, tensor.file};
+    QuantizedTensor report{tensor.name, tensor.shape, tensor.type(), type,
+                           0,           nullptr,      tensor.data,   tensor.file};
     if (options.measure && type != tensor.type()) {
       report.error = std::make_shared<QuantizationError>(tensor.data->rows());
     }

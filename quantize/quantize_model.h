@@ -55,6 +55,8 @@ struct QuantizeOptions {
   std::optional<GgufSplit> split{};    ///< into parts, `file_name` is their prefix then
 };
 
+/// Tensors and metadata are in the order of llama-quantize, whose files these are, byte for byte, where the source
+/// is a GGUF.
 /// Throws Error(usage) for a type without an encoder, for a quantized source unless that is allowed, for types
 /// that need importance where there is none, and, with the table of what would become of them, for rows that
 /// are no whole blocks unless `fallback` is set; Error(input) naming the tensor for one that cannot be stored.

@@ -45,15 +45,6 @@ bool more_bits(std::uint64_t layer, std::uint64_t layers) {
   return layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
 }
 
-/// N of "blk.N."; nothing outside of the layers.
-std::optional<std::uint64_t> layer_of(std::string_view name) {
-  if (!name.starts_with("blk.")) return std::nullopt;
-  std::uint64_t layer = 0;
-  const auto [end, fault] = std::from_chars(name.data() + 4, name.data() + name.size(), layer);
-  if (fault != std::errc{} || end == name.data() + name.size() || *end != '.') return std::nullopt;
-  return layer;
-}
-
 /// The mixes of types below 3 bits, which treat fewer roles apart.
 bool tiny(std::string_view mix) {
   return one_of(mix, {"IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ1_S", "IQ1_M"});
@@ -174,7 +165,7 @@ DType wanted_type(const Tensor& tensor, const TypeMix& mix, const ModelTraits& m
   if (head && mix.output_type) return *mix.output_type;
   if (head) return output_choice(mix.named->name, type, tensor.shape.back());
   if (embedding) return embedding_choice(mix.named->name, type);
-  const auto layer = layer_of(tensor.name);
+  const auto layer = gguf_layer_of(tensor.name);
   return layer ? layer_choice({mix.named->name, type, *layer, model}, tensor.name) : type;
 }
 
@@ -207,6 +198,14 @@ std::uint64_t unsigned_entry(const GgufMetadata& metadata, std::string_view endi
 
 }  // namespace
 
+std::optional<std::uint64_t> gguf_layer_of(std::string_view name) {
+  if (!name.starts_with("blk.")) return std::nullopt;
+  std::uint64_t layer = 0;
+  const auto [end, fault] = std::from_chars(name.data() + 4, name.data() + name.size(), layer);
+  if (fault != std::errc{} || end == name.data() + name.size() || *end != '.') return std::nullopt;
+  return layer;
+}
+
 std::span<const NamedMix> all_mixes() {
   static const std::vector<NamedMix> writable = [] {
     std::vector<NamedMix> found;
@@ -235,7 +234,7 @@ ModelTraits traits_of(const GgufMetadata& metadata, const std::vector<Tensor>& t
   traits.tied = true;
   for (const Tensor& tensor : tensors) {
     if (tensor.name == "output.weight") traits.tied = false;
-    if (const auto layer = layer_of(tensor.name)) traits.layers = std::max(traits.layers, *layer + 1);
+    if (const auto layer = gguf_layer_of(tensor.name)) traits.layers = std::max(traits.layers, *layer + 1);
   }
   return traits;
 }

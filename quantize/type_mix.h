@@ -61,6 +61,9 @@ struct ModelTraits {
   bool importance = false;
 };
 
+/// N of "blk.N."; nothing outside of the layers.
+std::optional<std::uint64_t> gguf_layer_of(std::string_view name);
+
 ModelTraits traits_of(const GgufMetadata& metadata, const std::vector<Tensor>& tensors);
 
 struct TypeChoice {
