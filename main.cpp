@@ -2,6 +2,7 @@
 // Nothing else prints.
 #include <omp.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -14,7 +15,10 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <filesystem>
 #include <locale>
 #include <mutex>
 #include <new>
@@ -426,9 +430,45 @@ int run(int argc, char** argv) {
     return console.report(error);
   } catch (const std::bad_alloc&) {
     return console.report(Error(ErrorKind::system, "out of memory").remedy("use fewer threads: --threads 1"));
+  } catch (const std::filesystem::filesystem_error& error) {
+    return console.report(system_error(error.path1(), "reach this place", error.code().value()));
   } catch (const std::exception& error) {
     return console.report(Error(ErrorKind::system, std::string("unexpected: ") + error.what()));
   }
+}
+
+// What fails before there is a console, or while an error is being told: said without taking memory.
+int run_guarded(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fputs("galatea: out of memory\n  remedy: use fewer threads: --threads 1\n", stderr);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "galatea: unexpected: %s\n", error.what());
+  }
+  return static_cast<int>(ErrorKind::system);
+}
+
+// A destructor that cannot get memory (those of JSON values may want some) ends the process: by a message and the exit
+// code of the system's failures. What is on the disk is as after a kill: nothing half-written has a name.
+[[noreturn]] void on_terminate() {
+  const char* text = "galatea: unexpected: ended in the middle\n";
+  try {
+    if (std::current_exception()) std::rethrow_exception(std::current_exception());
+  } catch (const std::bad_alloc&) {
+    text = "galatea: out of memory\n  remedy: use fewer threads: --threads 1\n";
+  } catch (...) {
+  }
+  std::fputs(text, stderr);
+  std::_Exit(static_cast<int>(ErrorKind::system));
+}
+
+// Every shard of a checkpoint is an open file; shells allow 1,024 unless the program asks for what it may have.
+void allow_open_files() {
+  struct rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
@@ -438,7 +478,9 @@ int main(int argc, char** argv) {
   std::setlocale(LC_ALL, "C");
   std::locale::global(std::locale::classic());
   galatea::install_signal_handlers();
-  const int code = galatea::run(argc, argv);
+  galatea::allow_open_files();
+  std::set_terminate(galatea::on_terminate);
+  const int code = galatea::run_guarded(argc, argv);
   // Ended by the signal itself, so that a shell's loop around the command stops as well.
   if (code > galatea::exit_of_signals) {
     std::fflush(nullptr);

@@ -117,8 +117,7 @@ std::string recognise(const fs::path& folder, const std::set<std::string>& names
   if (sizes.empty()) return {};
   if (names.contains("config.json")) {
     try {
-      std::string known =
-          recognise_base(Checkpoint::open(folder).config(), sizes, options.max_shard_bytes);
+      std::string known = recognise_base(Checkpoint::open(folder).config(), sizes, options.max_shard_bytes);
       if (!known.empty()) return known;
     } catch (const Error&) {
       // A damaged base is told of when it is used.

@@ -140,7 +140,7 @@ std::vector<WrittenFile> write_adapter(const Options& options, Extraction& extra
     WriteOptions writing;
     writing.overwrite = options.overwrite;
     writing.progress = &console.progress();
-    const std::vector<WrittenFile> written = write_plan(plan, out, writing);
+    std::vector<WrittenFile> written = write_plan(plan, out, writing);
     write_provenance({"extract-lora",
                       "randomized truncated SVD of merged - base in float32: fixed signs, 16 vectors more "
                       "than the rank, two power iterations",

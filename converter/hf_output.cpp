@@ -138,7 +138,7 @@ void make_side_files(const Checkpoint& source, const LlamaConfig& config, DType 
       out.notes.emplace_back("no tokenizer was written: " + error.problem());
     }
   } else {
-    out.notes.push_back("no tokenizer was written: there is none with the weights");
+    out.notes.emplace_back("no tokenizer was written: there is none with the weights");
   }
 }
 

@@ -344,9 +344,12 @@ Plan adapter_plan(const Extraction& extraction, const std::vector<FactorRows>& f
       tensors.push_back(one.after);
       tensors.back().data =
           type_info(type).quantized() ? cast_rows(one.after.data, DType::f16) : one.after.data;
-      tensors.back().name = prefix + (is_bias(one.name) && modules.contains(module)
-                                          ? module + ".base_layer" + one.name.substr(module.size())
-                                          : one.name);
+      std::string& name = tensors.back().name = prefix;
+      if (is_bias(one.name) && modules.contains(module)) {
+        name.append(module).append(".base_layer").append(one.name, module.size());
+      } else {
+        name += one.name;
+      }
       continue;
     }
     const bool embedding = one.kind == ExtractedKind::embedding;

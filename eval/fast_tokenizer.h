@@ -35,7 +35,7 @@ class FastTokenizer {
     std::shared_ptr<const BytePairs> pairs;
     Normalizer normalizer;
     PreTokenizer pre_tokenizer;
-    std::vector<CutToken> raw, normalized;  ///< cut out before and after normalization
+    std::vector<CutToken> raw, normalized;    ///< cut out before and after normalization
     std::vector<std::int32_t> before, after;  ///< put around a text
   };
   explicit FastTokenizer(Parts parts);

@@ -81,7 +81,7 @@ void read_added(const json& list, FastTokenizer::Parts& parts) {
     if (!usable) refuse("added token", one);
     if (set(one, "single_word")) refuse("single_word", one);
     CutToken token{one.at("content").get<std::string>(), id_in(one.at("id")), set(one, "lstrip"),
-                     set(one, "rstrip")};
+                   set(one, "rstrip")};
     if (one.value("normalized", json(false)) == true) {
       token.text = parts.normalizer(token.text);
       if (!token.text.empty()) parts.normalized.push_back(std::move(token));
@@ -212,7 +212,8 @@ FastTokenizer byte_level_tokenizer_of(const GgufFile& file) {
     const auto take = [&](const char* flag, bool fallback, const char* key, std::vector<std::int32_t>& out) {
       if (!file.get_boolean(flag).value_or(fallback)) return;
       const std::int64_t id = file.get_signed(key).value_or(-1);
-      if (id >= 0 && static_cast<std::size_t>(id) < tokens->size()) out.push_back(static_cast<std::int32_t>(id));
+      if (id >= 0 && static_cast<std::size_t>(id) < tokens->size())
+        out.push_back(static_cast<std::int32_t>(id));
     };
     take("tokenizer.ggml.add_bos_token", llama3, "tokenizer.ggml.bos_token_id", parts.before);
     take("tokenizer.ggml.add_eos_token", false, "tokenizer.ggml.eos_token_id", parts.after);

@@ -59,7 +59,8 @@ int run(const TokenizeOptions& options, Console& console) {
 void bind_tokenize(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<TokenizeOptions>();
   CLI::App* command = app.add_subcommand("tokenize", "The tokens that perplexity scores, as ids");
-  command->add_option("model", options->model, "A model, or its tokenizer.model, tokenizer.json or GGUF")->required();
+  command->add_option("model", options->model, "A model, or its tokenizer.model, tokenizer.json or GGUF")
+      ->required();
   stream_command::add_options(*command, options->stream);
   command->add_option("--protocol", options->protocol, "Whose stream of the text: see galatea perplexity")
       ->type_name("NAME")

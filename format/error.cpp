@@ -97,11 +97,13 @@ void Error::rebuild() {
 }
 
 Error system_error(const std::filesystem::path& path, std::string_view action, int code) {
-  const bool missing = code == ENOENT || code == ENOTDIR || code == EISDIR;
+  const bool missing =
+      code == ENOENT || code == ENOTDIR || code == EISDIR || code == ELOOP || code == ENAMETOOLONG;
   Error error(missing ? ErrorKind::input : ErrorKind::system,
               "cannot " + std::string(action) + ": " + std::strerror(code));
   error.file(path);
   if (code == ENOSPC) error.remedy("free some disk space, then run the same command again");
+  if (code == EMFILE) error.remedy("allow this shell more open files: ulimit -n 65536");
   if (code == EACCES || code == EPERM || code == EROFS) error.remedy("check the permissions of the folder");
   return error;
 }

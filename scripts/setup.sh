@@ -7,10 +7,10 @@
 . "$(dirname "$0")/lib.sh"
 
 packages=(g++ make cmake libssl-dev zlib1g-dev libdeflate-dev libzstd-dev nlohmann-json3-dev libcli11-dev
-          libsentencepiece-dev libpcre2-dev libgtest-dev)
+          libsentencepiece-dev libpcre2-dev libgtest-dev binutils python3-jsonschema)
 case ${1-} in
   '') ;;
-  --dev) packages+=(clang clang-format clang-tidy libomp-dev libbenchmark-dev time) ;;
+  --dev) packages+=(clang clang-format cppcheck clang-tidy libomp-dev libbenchmark-dev time) ;;
   *) die "usage: scripts/setup.sh [--dev]" ;;
 esac
 

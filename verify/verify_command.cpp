@@ -5,6 +5,7 @@
 #include <string>
 
 #include "format/error.h"
+#include "verify/chain.h"
 #include "verify/commands.h"
 #include "verify/pointer_manifest.h"
 #include "verify/recognise.h"
@@ -118,6 +119,18 @@ int verify_structure(const VerifyOptions& options, Console& console) {
   return verify_exit_code(report.sound());
 }
 
+int verify_chain(const VerifyOptions& options, Console& console) {
+  if (options.complete) {
+    const std::uint64_t added = complete_chain(options.path, console.progress());
+    console.progress().note(std::to_string(added) + (added == 1 ? " digest" : " digests") +
+                            " of inputs added");
+  }
+  const ChainReport report = check_chain(options.path, console.progress());
+  console.print(chain_text(report));
+  console.print_json(chain_json(report));
+  return verify_exit_code(report.passed());
+}
+
 std::string recognised_as(const Recognition& recognition) {
   if (recognition.release.empty()) return "Not a known release.";
   return "Looks like " + recognition.release + ": " + std::to_string(recognition.matching) + " of its " +
@@ -175,12 +188,19 @@ void bind_verify(CLI::App& app, Action& chosen) {
   CLI::Option* structure = command->add_flag(
       "--structure", options->structure,
       "Only whether it is sound in itself: tables, shards, zip CRC-32s, NaN and infinities; no digests");
-  const std::vector<CLI::Option*> modes = {manifest, release, digest, tensors, tensors_of, structure};
+  CLI::Option* chain = command->add_flag("--chain", options->chain,
+                                         "Walk back through the records (galatea.json) to what it was made "
+                                         "from, checking each file still there");
+  const std::vector<CLI::Option*> modes = {manifest, release, digest, tensors, tensors_of, structure, chain};
   for (std::size_t i = 0; i < modes.size(); ++i) {
     for (std::size_t j = i + 1; j < modes.size(); ++j) modes[i]->excludes(modes[j]);
   }
   command->add_option("--part", options->part, "Part of the release: files, base, meta, ... (default files)")
       ->needs(release);
+  command
+      ->add_flag("--complete", options->complete,
+                 "First add digests of large inputs, unchanged since, to the records")
+      ->needs(chain);
   command->footer(
       "Without an option, says what the files are and checks their --structure.\n"
       "Exit code 1 when a file is missing, damaged or not as published, or a tensor\n"
@@ -189,6 +209,7 @@ void bind_verify(CLI::App& app, Action& chosen) {
       "  galatea verify model.gguf --tensors-of metharme-13b");
   command->callback([options, &chosen] {
     chosen = [options](Console& console) {
+      if (options->chain) return verify_chain(*options, console);
       if (options->structure) return verify_structure(*options, console);
       if (options->tensors || !options->tensors_of.empty()) return verify_tensors(*options, console);
       const bool with_list =

@@ -10,7 +10,7 @@ namespace galatea {
 
 struct VerifyOptions {
   std::string path, manifest, release, part = "files", digest, tensors_of;
-  bool tensors = false, structure = false;
+  bool tensors = false, structure = false, chain = false, complete = false;
 };
 
 inline int verify_exit_code(bool passed) { return passed ? 0 : static_cast<int>(ErrorKind::check_failed); }
