@@ -112,7 +112,9 @@ TEST(Forward, ModelsOfTheFamilyAsTransformersComputesThem) {
       nlohmann::json::parse(test::read_bytes(test::test_data("models/logits.json")));
   const auto ids = golden.at("ids").get<std::vector<std::int32_t>>();
   const auto positions = golden.at("positions").get<std::vector<std::uint64_t>>();
-  for (const auto& [name, expected] : golden.at("cases").items()) {
+  for (const auto& item : golden.at("cases").items()) {
+    const std::string& name = item.key();
+    const nlohmann::json& expected = item.value();
     const test::TempFolder folder;
     std::filesystem::copy(test::test_data("models/weights.safetensors"), folder / "model.safetensors");
     std::filesystem::copy(test::test_data("models/" + name + ".config.json"), folder / "config.json");
