@@ -74,13 +74,6 @@ constexpr std::array table{
 /// Values converted at a time: enough to amortise a read, little enough for the cache of a core.
 constexpr std::uint64_t values_at_a_time = std::uint64_t{1} << 16U;
 
-std::uint32_t largest_magnitude_bits(std::span<const float> values) {
-  std::int32_t largest = 0;
-  for (const float value : values)
-    largest = std::max(largest, std::bit_cast<std::int32_t>(value) & 0x7FFFFFFF);
-  return static_cast<std::uint32_t>(largest);
-}
-
 [[noreturn]] void refuse_value(std::span<const float> values, std::span<const float> judged,
                                std::uint64_t first_row, std::uint64_t cols, const std::string& problem,
                                const char* remedy) {
@@ -91,64 +84,6 @@ std::uint32_t largest_magnitude_bits(std::span<const float> values) {
                                     ", column " + std::to_string(place % cols))
       .found(std::to_string(values[place]))
       .remedy(remedy);
-}
-
-using Singles = float __attribute__((vector_size(32)));
-using Doubles = double __attribute__((vector_size(64)));
-
-/// Sums of every eighth column, then those together: the same for every processor, and fit for vectors.
-[[gnu::always_inline]] inline RowError sum_errors(const float* values, const float* decoded,
-                                                  std::size_t cols) {
-  constexpr std::size_t lanes = 8;
-  Doubles error{}, value{}, gain{}, largest{};
-  float tails[2][lanes] = {};
-  for (std::size_t i = 0; i < cols; i += lanes) {
-    const float* left = values + i;
-    const float* right = decoded + i;
-    if (cols - i < lanes) {
-      std::copy_n(left, cols - i, tails[0]);
-      std::copy_n(right, cols - i, tails[1]);
-      left = tails[0];
-      right = tails[1];
-    }
-    Singles exact_singles;
-    Singles found_singles;
-    std::memcpy(&exact_singles, left, sizeof exact_singles);
-    std::memcpy(&found_singles, right, sizeof found_singles);
-    const Doubles exact = __builtin_convertvector(exact_singles, Doubles);
-    const Doubles found = __builtin_convertvector(found_singles, Doubles);
-    const Doubles off = found - exact;
-    const Doubles distance = off < 0.0 ? -off : off;
-    error += off * off;
-    value += exact * exact;
-    gain += off * (found + exact);
-    largest = largest > distance ? largest : distance;
-  }
-  for (std::size_t lane = 1; lane < lanes; ++lane) {
-    error[0] += error[lane];
-    value[0] += value[lane];
-    gain[0] += gain[lane];
-    largest[0] = std::max<double>(largest[0], largest[lane]);
-  }
-  return {static_cast<float>(error[0]), static_cast<float>(value[0]), static_cast<float>(gain[0]),
-          static_cast<float>(largest[0])};
-}
-
-__attribute__((target("avx2"))) RowError sum_errors_avx2(const float* values, const float* decoded,
-                                                         std::size_t cols) {
-  return sum_errors(values, decoded, cols);
-}
-
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) RowError sum_errors_avx512(const float* values,
-                                                                                         const float* decoded,
-                                                                                         std::size_t cols) {
-  return sum_errors(values, decoded, cols);
-}
-
-RowError error_of_row(const float* values, const float* decoded, std::size_t cols) {
-  static const Isa isa = active_isa();
-  if (isa >= Isa::avx512) return sum_errors_avx512(values, decoded, cols);
-  return isa >= Isa::avx2 ? sum_errors_avx2(values, decoded, cols) : sum_errors(values, decoded, cols);
 }
 
 class QuantizedRows final : public Rows {

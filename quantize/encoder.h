@@ -14,6 +14,7 @@
 
 #include "format/rows.h"
 #include "quantize/lane_encode.h"
+#include "quantize/row_error.h"
 
 namespace galatea {
 
@@ -36,14 +37,6 @@ struct Encoder {
 std::span<const Encoder> all_encoders();
 /// nullptr when galatea cannot write the type.
 const Encoder* find_encoder(DType type);
-
-/// How far a row is from its source; single precision is plenty for a report, and a model has millions of rows.
-struct RowError {
-  float squared_error = 0;  ///< sum of (decoded - source)^2
-  float squared_value = 0;  ///< sum of source^2
-  float gain = 0;           ///< sum of decoded^2 - source^2
-  float largest = 0;        ///< of |decoded - source|
-};
 
 /// Collects, row by row while rows are read, how far a quantized tensor is from its source. The sums are
 /// taken in the order of rows, so that they depend on no thread. Rows that were never read count as exact.
