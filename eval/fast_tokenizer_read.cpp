@@ -38,8 +38,8 @@ std::int32_t id_in(const json& value) {
 }
 
 bool set(const json& object, const char* field) {
-  return object.contains(field) && !object.at(field).is_null() && object.at(field) != "" &&
-         object.at(field) != false;
+  return object.contains(field) && !object.at(field).is_null() && object.at(field) != json("") &&
+         object.at(field) != json(false);
 }
 
 BytePairModel model_of(const json& model) {

@@ -185,6 +185,7 @@ class ForwardPass {
     std::vector<float> mixed(count_ * config_.heads * config_.head_dim);
     const auto jobs = static_cast<std::int64_t>(count_ / length_ * config_.heads);
     std::vector<HeadSpace> spaces;
+    spaces.reserve(static_cast<std::size_t>(threads_));
     for (int i = 0; i < threads_; ++i) spaces.emplace_back(length_, config_.head_dim);
 #pragma omp parallel num_threads(threads_)
     {

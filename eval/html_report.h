@@ -12,6 +12,6 @@
 namespace galatea {
 
 /// Throws Error(input) when a document is no run.
-std::string html_report(std::span<const nlohmann::json> runs);
+std::string html_report(std::span<const nlohmann::json> documents);
 
 }  // namespace galatea

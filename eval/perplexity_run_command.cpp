@@ -18,7 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using stream_command::MadeStream;
-using stream_command::StreamOptions;
 
 Precision precision_named(const std::string& name) {
   for (const Precision precision : {Precision::f32, Precision::exact}) {

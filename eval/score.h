@@ -35,7 +35,7 @@ struct PerplexityResult {
 };
 
 /// Fills in what follows from the windows.
-void finish(PerplexityResult& result);
+void finish(PerplexityResult& out);
 
 /// Runs over parts of one stream as the run over all of them would have given it, to the bit. Throws
 /// Error(input) when they are of different streams, protocols, contexts or precisions, overlap, or leave a gap.

@@ -30,7 +30,7 @@ std::string text_of(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-ScoreJournal::ScoreJournal(std::filesystem::path path, std::string_view identity)
+ScoreJournal::ScoreJournal(const std::filesystem::path& path, std::string_view identity)
     : file_(path, path), identity_(identity) {
   if (!file_.existed() || file_.size() == 0 || file_.size() > longest) {
     start();

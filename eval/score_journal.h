@@ -38,7 +38,7 @@ class ScoreJournal {
  public:
   /// Opens the journal, made if missing, and locks it. Windows of an earlier run of the same identity are there;
   /// what another run left is discarded. Throws Error(usage) when another run holds it, Error(system).
-  ScoreJournal(std::filesystem::path path, std::string_view identity);
+  ScoreJournal(const std::filesystem::path& path, std::string_view identity);
   ScoreJournal(const ScoreJournal&) = delete;
   ScoreJournal& operator=(const ScoreJournal&) = delete;
 

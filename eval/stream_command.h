@@ -32,7 +32,7 @@ struct MadeStream {
   SpecialTokens special;
 };
 
-MadeStream make_stream(const StreamOptions& options, const Protocol& protocol, const Tokenizer& tokenizer,
+MadeStream make_stream(const StreamOptions& asked, const Protocol& protocol, const Tokenizer& tokenizer,
                        std::uint64_t context, Console& console);
 
 /// 1234567 -> "1,234,567".

@@ -53,6 +53,7 @@ std::set<fs::path> files_of(const std::vector<fs::path>& inputs, const std::vect
 Job::Job(std::string_view options, const std::vector<fs::path>& inputs,
          const std::vector<fs::path>& outputs) {
   std::vector<fs::path> full;
+  full.reserve(outputs.size());
   for (const fs::path& output : outputs) full.push_back(full_path(output));
   Hasher hasher(HashKind::sha256);
   const auto add = [&hasher](std::string_view text) {

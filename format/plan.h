@@ -103,10 +103,10 @@ struct WriteOptions {
 /// a job, files that an earlier run of it finished are not written again: their digests come from the journal,
 /// and `check` and `accept` are not called. Error(usage) when another run writes there.
 std::vector<WrittenFile> write_plan(const Plan& plan, const std::filesystem::path& folder,
-                                    const WriteOptions& options);
+                                    const WriteOptions& given);
 
 /// Writes a one-file plan to exactly `path`.
-WrittenFile write_file(FileLayout layout, const std::filesystem::path& path, const WriteOptions& options);
+WrittenFile write_file(FileLayout layout, const std::filesystem::path& path, const WriteOptions& given);
 
 /// The same bytes without a file: calls `sink` with consecutive pieces in file order, from one thread at a
 /// time.

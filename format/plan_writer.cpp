@@ -319,6 +319,7 @@ std::vector<JournalMark> PlanWriter::usable_marks(std::size_t index, const Outpu
   std::vector<JournalMark> marks = journalled(index)->marks;
   if (output.left_over() != files_[index].size()) return {};
   std::vector<std::uint64_t> ends;
+  ends.reserve(marks.size());
   for (const JournalMark& mark : marks) ends.push_back(mark.end);
   std::vector<std::uint64_t> reached;
   for (const PlanChunk& chunk : cut_into_chunks(files_[index], options_.chunk_bytes, ends))
@@ -334,6 +335,7 @@ void PlanWriter::produce(std::size_t index, OutputFile& output, std::vector<Jour
                          WrittenFile& written) {
   const FileLayout& layout = files_[index];
   std::vector<std::uint64_t> ends;
+  ends.reserve(marks.size());
   for (const JournalMark& mark : marks) ends.push_back(mark.end);
   const std::uint64_t begin = ends.empty() ? 0 : ends.back();
   if (begin == 0) output.clear();

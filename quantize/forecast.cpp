@@ -65,7 +65,7 @@ struct Kind {
   DType from, to;
   bool weighted;
   std::uint64_t cols;
-  auto operator<=>(const Kind&) const = default;
+  auto operator<=>(const Kind&) const = default;  // NOLINT(modernize-use-nullptr): its zero is the language's
 };
 
 /// Every thread reads rows of its own; values a second of all together.

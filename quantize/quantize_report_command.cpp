@@ -63,6 +63,7 @@ std::vector<const QuantizedTensor*> worst_of(const QuantizationPlan& plan) {
   });
   if (lost.size() > worst_shown) lost.resize(worst_shown);
   std::vector<const QuantizedTensor*> out;
+  out.reserve(lost.size());
   for (const auto& [error, tensor] : lost) out.push_back(tensor);
   return out;
 }
