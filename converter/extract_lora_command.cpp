@@ -73,7 +73,9 @@ nlohmann::json tensors_json(const Extraction& extraction, bool computed) {
   return tensors;
 }
 
+/// Before the work, unless an unfinished run has left its journal: then the writer knows which files are its own.
 void refuse_existing(const Plan& plan, const fs::path& folder) {
+  if (fs::exists(journal_path(folder))) return;
   for (const FileLayout& file : plan.files) {
     if (!fs::exists(folder / file.name)) continue;
     throw Error(ErrorKind::usage, "the file exists already")
@@ -124,7 +126,7 @@ void add_tokenizer(const Checkpoint& merged, Plan& plan) {
 
 /// Factors on disk first, then the adapter made of them; an output folder that was made and got nothing goes again.
 std::vector<WrittenFile> write_adapter(const Options& options, Extraction& extraction,
-                                       const Checkpoint& merged, Console& console) {
+                                       const Checkpoint& merged, Job& job, Console& console) {
   const fs::path out = options.out;
   make_folder(out);
   try {
@@ -140,6 +142,7 @@ std::vector<WrittenFile> write_adapter(const Options& options, Extraction& extra
     WriteOptions writing;
     writing.overwrite = options.overwrite;
     writing.progress = &console.progress();
+    writing.job = &job;
     std::vector<WrittenFile> written = write_plan(plan, out, writing);
     write_provenance({"extract-lora",
                       "randomized truncated SVD of merged - base in float32: fixed signs, 16 vectors more "
@@ -185,11 +188,16 @@ int run(const Options& options, Console& console) {
     console.print_json(document);
     return 0;
   }
+  std::optional<Job> job;
   if (options.out.empty()) {
     compute_factors(
         extraction, [](std::size_t, const auto&, const auto&) {}, console.progress());
   } else {
-    const std::vector<WrittenFile> written = write_adapter(options, extraction, merged, console);
+    std::vector<fs::path> inputs = inputs_of(base);
+    for (const fs::path& input : inputs_of(merged)) inputs.push_back(input);
+    job.emplace("extract-lora " + std::to_string(options.rank) + " " + options.type, inputs,
+                std::vector<fs::path>{out});
+    const std::vector<WrittenFile> written = write_adapter(options, extraction, merged, *job, console);
     document["output"] = options.out;
     document["files"] = written_json(written);
   }
@@ -199,6 +207,7 @@ int run(const Options& options, Console& console) {
   document["relative"] = all.relative();
   document["norm"] = all.norm;
   console.print_json(document);
+  if (job) job->finish();
   return 0;
 }
 

@@ -6,7 +6,7 @@
 #
 #   run.bash PROGRAM FAULT_LAYER DATA_FOLDER SCRATCH_FOLDER COMMAND
 #
-# n grows by a quarter from one to the next; with GALATEA_LONG=1 by one, until the fault no longer happens (allocations:
+# n grows by a third from one to the next; with GALATEA_LONG=1 by one, until the fault no longer happens (allocations:
 # by 5 %). COMMAND is a name of the table below.
 set -uo pipefail
 GALATEA=$1 layer=$2 data=$3 scratch=$4 command=$5
@@ -19,6 +19,7 @@ export OMP_NUM_THREADS=2 GALATEA_MARK_BYTES=65536 LC_ALL=C
 
 inputs() {
   case $command in
+    encode) "$GALATEA" --quiet decode $mini/payload --base $mini/base-hf --out model ;;
     split) "$GALATEA" --quiet convert $mini/base-hf in.gguf --to gguf ;;
     merge)
       "$GALATEA" --quiet convert $mini/base-hf in.gguf --to gguf
@@ -33,11 +34,11 @@ inputs() {
 # The command line; OUT stands for where it writes.
 case $command in
   decode) line=(decode $mini/payload --base $mini/base-hf --out OUT/m) ;;
-  encode) line=(encode $mini/base-hf --base $mini/base-hf --out OUT/m) ;;
+  encode) line=(encode model --base $mini/base-hf --out OUT/m) ;;
   base) line=(base $mini/meta OUT/m --profile 4.28 --max-shard-size 1500KB) ;;
   convert) line=(convert $mini/base-hf OUT/m --to safetensors) ;;
   convert-to-gguf) line=(convert $mini/base-hf OUT/m.gguf --to gguf) ;;
-  convert-from-gguf) line=(convert in.gguf OUT/m --to bin --allow-dequantize) ;;
+  convert-from-gguf) line=(convert in.gguf OUT/m --to bin) ;;
   merge-lora) line=(merge-lora $mini/base-hf $mini/adapter --out OUT/m) ;;
   extract-lora) line=(extract-lora $mini/base-hf merged --rank 4 --out OUT/m) ;;
   quantize) line=(quantize in.gguf OUT/m.gguf --type Q4_K_M) ;;
@@ -101,7 +102,10 @@ one() {
   [ $code = 0 ] || { [ $code = 2 ] && grep -q 'exists already' again.log; } || { fail "run again: exit code $code"; cat again.log; }
   sums out >out.sums
   cmp -s plain.sums out.sums || fail "run again: other files"
-  [ -z "$(find out -name '.*' ! -name .)" ] || fail "run again: left behind: $(find out -name '.*' ! -name .)"
+  local left
+  # The steps of reconstruct are kept, so that running it again does nothing twice.
+  left=$(find out -name '.*' ! -name . ! -name .galatea-journal.json)
+  [ -z "$left" ] || fail "run again: left behind: $left"
 }
 
 for fault in $faults; do
@@ -110,7 +114,7 @@ for fault in $faults; do
   while one; do
     [ $bad -lt 20 ] || break 2
     if [ "${GALATEA_LONG:-0}" = 0 ]; then
-      n=$((n + n / 4 + 1))
+      n=$((n + n / 3 + 1))
       case $call in new | malloc) n=$((n * 2)) ;; esac
     else
       case $call in new | malloc) n=$((n + n / 20 + 1)) ;; *) n=$((n + 1)) ;; esac
