@@ -61,7 +61,11 @@ class Checker {
   void add(StructureProblem problem) {
     if (report_.problems.size() < most_problems) report_.problems.push_back(std::move(problem));
   }
-  void add(const Error& error) { add(problem_of(error)); }
+  /// A disk or a permission that fails says nothing about the file.
+  void add(const Error& error) {
+    if (error.kind() == ErrorKind::system) throw error;
+    add(problem_of(error));
+  }
 
   void open(const fs::path& file) {
     try {
