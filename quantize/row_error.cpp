@@ -59,7 +59,7 @@ constexpr std::size_t stretch = 512;
   }
   float most = 0;
   for (std::size_t lane = 0; lane < lanes; ++lane) most = std::max<float>(most, largest[lane]);
-  return {static_cast<float>(errors), static_cast<float>(values), static_cast<float>(gains), most};
+  return {static_cast<float>(errors), static_cast<float>(values), static_cast<float>(gains), most, 0, 0};
 }
 
 [[gnu::always_inline]] inline std::uint32_t most_bits(const float* values, std::size_t count) {
@@ -97,6 +97,19 @@ RowError error_of_row(const float* source, const float* decoded, std::size_t col
   if (isa >= Isa::avx2) return sum_errors_avx2(source, decoded, cols);
 #endif
   return sum_errors(source, decoded, cols);
+}
+
+float weighted_error_of_row(const float* source, const float* decoded, const float* weights,
+                            std::size_t cols) {
+  // Every eighth column, then those together: the same on every processor, and fit for vectors.
+  double sums[8] = {};
+  for (std::size_t i = 0; i < cols; ++i) {
+    const auto off = static_cast<double>(decoded[i] - source[i]);
+    sums[i % 8] += (weights == nullptr ? 1.0 : static_cast<double>(weights[i])) * off * off;
+  }
+  double sum = 0;
+  for (const double part : sums) sum += part;
+  return static_cast<float>(sum);
 }
 
 std::uint32_t largest_magnitude_bits(std::span<const float> values) {
