@@ -1,5 +1,7 @@
 #include "converter/scratch_file.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,10 +36,14 @@ ScratchFile::ScratchFile(int descriptor, std::filesystem::path folder)
 ScratchFile::~ScratchFile() { ::close(descriptor_); }
 
 std::shared_ptr<ScratchFile> ScratchFile::make(const std::filesystem::path& folder) {
-  std::string name = (folder / ".galatea-scratch-XXXXXX").string();
-  const int descriptor = ::mkstemp(name.data());
+  constexpr mode_t mine = 0600;
+  int descriptor = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mine);
+  if (descriptor < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {  // file systems without nameless files
+    std::string name = (folder / ".galatea-scratch-XXXXXX").string();
+    descriptor = ::mkostemp(name.data(), O_CLOEXEC);
+    if (descriptor >= 0) ::unlink(name.c_str());
+  }
   if (descriptor < 0) throw system_error(folder, "make a file in", errno);
-  ::unlink(name.c_str());
   return std::shared_ptr<ScratchFile>(new ScratchFile(descriptor, folder));
 }
 
