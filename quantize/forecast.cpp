@@ -21,7 +21,7 @@ namespace {
 constexpr std::uint64_t program_itself = std::uint64_t{24} << 20U;  // code, libraries, buffers of the system
 constexpr std::uint64_t for_a_thread = std::uint64_t{1} << 20U;     // stack and heap that it touches
 constexpr std::uint64_t values_at_a_time = std::uint64_t{1} << 16U;
-constexpr std::uint64_t bytes_for_a_row_error = 16;
+constexpr std::uint64_t bytes_for_a_row_error = 24;
 constexpr std::uint64_t smallest_chunk = std::uint64_t{64} << 10U;
 constexpr double shortest_sample = 0.02;
 
