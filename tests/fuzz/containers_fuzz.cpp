@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "format/checkpoint.h"
+#include "format/ggml_file.h"
 #include "format/gguf.h"
 #include "format/layout_source.h"
 #include "format/llama2c.h"
@@ -96,13 +97,24 @@ FUZZ_TARGET(torch, "data/torch", "data/miniature/adapter", "attacks", "data/lora
   (void)file.values();
 }
 
+FUZZ_TARGET(ggml, "data/ggml", "attacks/ggml") {
+  const GgmlFile file = read_ggml_file(source_of(input, "fuzz.bin"));
+  fuzz::promise(file.tokens.size() <= input.size(), "ggml: more tokens than bytes");
+  for (const GgmlTensor& tensor : file.tensors) {
+    if (tensor.stored->rows() == 0) continue;
+    fuzz::promise(tensor.stored->row_bytes() <= input.size(), "ggml: a row is longer than its file");
+    std::vector<std::byte> row(tensor.stored->row_bytes());
+    tensor.stored->read(tensor.stored->rows() - 1, 1, row);
+  }
+}
+
 FUZZ_TARGET(llama2c, ) {
   const auto model = read_llama2c(source_of(input, "fuzz.bin"));
   if (model) read_some(model->tensors, input.size());
 }
 
 // A single file that a user names as a checkpoint, whatever it turns out to be.
-FUZZ_TARGET(checkpoint_file, "data/safetensors", "data/torch", "data/gguf", "attacks", "attacks/gguf") {
+FUZZ_TARGET(checkpoint_file, "data/safetensors", "data/torch", "data/gguf", "data/ggml", "attacks") {
   const Checkpoint checkpoint = Checkpoint::open(fuzz::as_file("model.bin", input));
   read_some(checkpoint.tensors(), input.size());
 }
