@@ -21,9 +21,11 @@ galatea --quiet quantize $old/ggjt2-q8_0.bin q.gguf --type Q8_0 --pure --allow-r
 galatea --quiet convert $old/ggml-q4_0.bin hf --to safetensors >/dev/null
 ls hf
 # The model means nothing, but both say the same of it.
+galatea --quiet convert $old/ggjt1-f16.bin hf16 --to safetensors >/dev/null
 for model in $old/ggjt1-f16.bin hf16; do
-  [ -e "$model" ] || galatea --quiet convert $old/ggjt1-f16.bin hf16 --to safetensors >/dev/null
   galatea --quiet perplexity "$model" --data text --corpus-file data/miniature/README.md --ctx 128 --windows :2 |
-    grep '^perplexity'
+    grep '^perplexity' >"score of ${model##*/}"
 done
+cmp score* && grep -c perplexity score*
+rm score*
 ls -A
