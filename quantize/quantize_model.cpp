@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "format/error.h"
+#include "format/ggml_blocks.h"
 #include "quantize/better_search.h"
 #include "quantize/metadata_override.h"
 
@@ -23,10 +24,12 @@ void need_encoder(DType type) {
 
 void check_source(const Tensor& tensor, DType target, bool allow_requantize) {
   const TypeInfo& source = type_info(tensor.type());
-  if (!source.quantized() || tensor.type() == target || allow_requantize) return;
+  const GgmlType* blocks = decoded_from(*tensor.data);
+  const bool plain = blocks == nullptr && !source.quantized();
+  if (plain || tensor.type() == target || allow_requantize) return;
   throw Error(ErrorKind::usage, "the weights are quantized already; doing it again adds the errors of both")
       .tensor(tensor.name)
-      .found(source.name)
+      .found(blocks != nullptr ? blocks->name : source.name)
       .remedy("start from the F16, BF16 or F32 weights, or give --allow-requantize");
 }
 
