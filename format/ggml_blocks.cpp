@@ -236,6 +236,8 @@ std::optional<GgmlType> find_ggml_type(std::uint32_t id, GgmlBlocks blocks) {
 }
 
 RowsPtr ggml_rows(const GgmlType& type, RowsPtr stored, std::uint64_t cols) {
+  if (stored->row_bytes() != type.bytes_for(cols))
+    throw Error(ErrorKind::input, "the rows of a tensor have another size than its shape says");
   if (type.exact()) return std::make_shared<SameRows>(type, std::move(stored), cols);
   return std::make_shared<DecodedRows>(type, std::move(stored), cols);
 }

@@ -207,8 +207,8 @@ int say_what_would_be(const Options& options, const QuantizationPlan& plan, cons
 
 std::vector<WrittenFile> write_files(const Options& options, QuantizationPlan& plan,
                                      const WriteOptions& write, const std::filesystem::path& folder) {
-  if (!splits(options)) return {write_file(plan.files.front(), options.output, write)};
   require_finite_sources(plan, *write.progress);
+  if (!splits(options)) return {write_file(plan.files.front(), options.output, write)};
   return write_plan({plan.files}, folder, write);
 }
 
