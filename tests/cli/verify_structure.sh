@@ -23,7 +23,7 @@ galatea --quiet verify hf --structure --json >report || echo "-> exit $?"
 json /sound /problems/0/problem /problems/0/file /problems/1/tensor <report
 
 # Without an option: what the files are, and whether they are sound.
-try galatea --quiet verify st
+try galatea --quiet verify st | grep -v ' galatea.json$'
 try galatea verify absent --structure
 printf 'no weights' >weights.dat
 try galatea verify weights.dat --structure
