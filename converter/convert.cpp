@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "format/error.h"
+#include "format/ggml_blocks.h"
 #include "format/gguf_llama.h"
 #include "format/llama_tensors.h"
 #include "format/safetensors.h"
@@ -152,6 +153,58 @@ Conversion to_gguf(const Checkpoint& source, HfModel model, const ConvertOptions
   return out;
 }
 
+/// Rows with the blocks that they were decoded from, in the form of today; those of Q4_2 and Q4_3 stay F32.
+GgufModel with_blocks(GgufModel model, const Checkpoint& source, bool round_scales,
+                      std::vector<std::string>& notes) {
+  std::uint64_t floats = 0, rounded = 0, scales = 0;
+  std::string first;
+  for (Tensor& tensor : model.tensors) {
+    const GgmlType* type = decoded_from(*tensor.data);
+    if (type == nullptr) continue;
+    if (!type->present) {
+      ++floats;
+      continue;
+    }
+    const std::uint64_t inexact = count_inexact_scales(*tensor.data);
+    if (inexact > 0 && rounded++ == 0) first = tensor.name + " (" + std::string(type->name) + ")";
+    scales += inexact;
+    tensor.data = repacked_rows(tensor.data);
+  }
+  if (rounded > 0 && !round_scales) {
+    throw Error(ErrorKind::usage, "the blocks have float32 scales, which float16 does not hold exactly: " +
+                                      std::to_string(scales) + " scales in " + std::to_string(rounded) +
+                                      " tensors")
+        .file(source.path())
+        .found(first + (rounded > 1 ? " and others" : ""))
+        .remedy(
+            "--round-scales takes the nearest float16 (a weight changes by at most one part in 2048, as in "
+            "llama.cpp's own step to GGJT 3); --dtype F32 keeps every value");
+  }
+  if (rounded > 0)
+    notes.push_back(std::to_string(scales) + " scales of " + std::to_string(rounded) +
+                    " tensors were rounded to float16");
+  if (floats > 0) {
+    notes.push_back(
+        std::to_string(floats) +
+        " tensors are of a type that GGUF does not have (Q4_2, Q4_3): their values are written as F32");
+    set_gguf_file_type(model.metadata, DType::f32);
+  }
+  return model;
+}
+
+/// A GGML file as GGUF, its blocks as they are.
+Conversion ggml_to_gguf(const Checkpoint& source, const ConvertOptions& options) {
+  (void)LlamaWeights(source);  // is whole
+  Conversion out;
+  out.single_file = true;
+  out.losses = std::make_shared<CastLosses>();
+  GgufModel model =
+      with_blocks(llama_gguf_model(source, {.name = options.name, .tokenizer = options.tokenizer}), source,
+                  options.round_scales, out.notes);
+  out.plan.files.push_back(gguf_layout("model.gguf", model.metadata, std::move(model.tensors)));
+  return out;
+}
+
 Conversion lone_file(const Checkpoint& source, const ConvertOptions& options) {
   if (options.target == ConvertTarget::gguf) {
     throw Error(ErrorKind::usage, "a file of weights without config.json and tokenizer cannot become a GGUF")
@@ -193,6 +246,8 @@ Conversion convert(const Checkpoint& source, const ConvertOptions& options) {
       source.kind() == CheckpointKind::torch || source.kind() == CheckpointKind::safetensors;
   if (!source.has_config() || (weights_alone && options.target != ConvertTarget::gguf))
     return lone_file(source, options);
+  const bool ggml = source.gguf() != nullptr && source.gguf()->find("ggml.container") != nullptr;
+  if (ggml && options.target == ConvertTarget::gguf && !options.type) return ggml_to_gguf(source, options);
   return convert_model(source, hf_model(source), options);
 }
 

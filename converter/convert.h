@@ -30,6 +30,7 @@ struct ConvertOptions {
   std::string name_or_path{};         ///< _name_or_path of config.json; empty: as it was
   std::filesystem::path
       tokenizer_folder{};  ///< its tokenizer files, where there are any, win over the source's
+  bool round_scales = false;  ///< float32 scales of GGML blocks may become the nearest float16 in a GGUF
 };
 
 /// What a conversion will write: a folder, or one file.
@@ -46,7 +47,8 @@ Conversion convert_model(const Checkpoint& source, HfModel model, const ConvertO
 
 /// Any checkpoint. A single .bin or .safetensors file becomes a single file of the other container, names and
 /// order as stored (so one shard of several can be converted); to become GGUF it has to be a whole model with
-/// its config.json beside it, else Error(usage or input).
+/// its config.json beside it, else Error(usage or input). A GGML file becomes a GGUF of the same blocks, unless a type
+/// is given: Error(usage) when float16 does not hold their scales and they may not be rounded.
 Conversion convert(const Checkpoint& source, const ConvertOptions& options);
 
 /// "safetensors", "bin" or "gguf". Throws Error(usage).

@@ -10,6 +10,7 @@ using namespace output_command;
 
 struct Options {
   std::string input, target, type, tokenizer, name;
+  bool round_scales = false;
   Output output;
 };
 
@@ -21,6 +22,7 @@ int run(const Options& options, Console& console) {
   how.max_shard_bytes = parse_shard_bytes(options.output.max_shard_size);
   how.tokenizer = options.tokenizer;
   how.name = options.name;
+  how.round_scales = options.round_scales;
   const Checkpoint source = Checkpoint::open(options.input);
   const Conversion conversion = convert(source, how);
   for (const std::string& note : conversion.notes) console.progress().note(note);
@@ -36,6 +38,7 @@ int run(const Options& options, Console& console) {
                                    {"dtype", options.type},
                                    {"tokenizer", options.tokenizer},
                                    {"name", options.name},
+                                   {"round_scales", options.round_scales},
                                    {"max_shard_size", options.output.max_shard_size}};
   std::vector<std::filesystem::path> inputs = inputs_of(source);
   if (!options.tokenizer.empty()) inputs.emplace_back(options.tokenizer);
@@ -61,7 +64,8 @@ int run(const Options& options, Console& console) {
 void bind_convert(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("convert", "Write a checkpoint in another container or type");
-  command->add_option("input", options->input, "A checkpoint: folder, GGUF, safetensors, .bin, .pth, ...")
+  command
+      ->add_option("input", options->input, "A checkpoint: folder, GGUF, GGML, safetensors, .bin, .pth, ...")
       ->required();
   command->add_option("output", options->output.path, "Folder to write; for gguf, the file")->required();
   command->add_option("--to", options->target, "safetensors, bin or gguf")->required()->type_name("KIND");
@@ -70,11 +74,14 @@ void bind_convert(CLI::App& app, Action& chosen) {
       ->type_name("FILE");
   command->add_option("--name", options->name, "general.name of a GGUF (default: that of the input)")
       ->type_name("NAME");
+  command->add_flag("--round-scales", options->round_scales,
+                    "Of old GGML blocks: float32 scales to the nearest float16");
   add_options(*command, options->output);
   command->footer(
       "Names and the rotary order of q and k follow the container. Values stay as they\n"
       "are unless the type changes; then each is rounded once, and how many became\n"
-      "infinite or zero is counted.\n\n"
+      "infinite or zero is counted. GGML, GGMF and GGJT files of 2023 become GGUF with\n"
+      "the blocks that they have.\n\n"
       "Example:\n  galatea convert metharme-13b metharme-13b-f16.gguf --to gguf");
   command->callback(
       [options, &chosen] { chosen = [options](Console& console) { return run(*options, console); }; });

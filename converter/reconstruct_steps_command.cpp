@@ -13,6 +13,7 @@
 #include "format/checkpoint.h"
 #include "format/error.h"
 #include "format/output_file.h"
+#include "quantize/forecast.h"
 #include "quantize/quantize_model.h"
 #include "verify/compare.h"
 #include "verify/provenance.h"
@@ -255,6 +256,7 @@ Scored Road::quantize(const fs::path& model, const std::string& type) {
         write.job = &job;
         write.overwrite = true;
         write.progress = &console_.progress();
+        require_finite_sources(plan, *write.progress);
         const WrittenFile written = write_file(std::move(plan.files.front()), file, write);
         write_provenance({"quantize", "", {model}, {written}}, {{"type", label}}, file);
         return json{{"bytes", written.size},

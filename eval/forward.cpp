@@ -3,9 +3,13 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <memory>
 #include <vector>
 
+#include "eval/attention.h"
+#include "eval/exponential.h"
 #include "eval/matmul.h"
 #include "eval/rotary.h"
 #include "format/error.h"
@@ -13,10 +17,11 @@
 namespace galatea {
 namespace {
 
-/// Positions whose logits are held at once.
+/// Positions whose logits are held at once: as many as fit into 64 MiB, and no fewer than this.
 constexpr std::uint64_t kHeadBlock = 64;
-/// Queries that pass over the keys together.
-constexpr std::uint64_t kQueryBlock = 32;
+std::uint64_t head_block(const LlamaConfig& config) {
+  return std::max<std::uint64_t>(kHeadBlock, (std::uint64_t{64} << 20U) / (4 * config.vocab_size));
+}
 
 /// cos and sin of position p and pair i at [p * head_dim / 2 + i]: angle p * frequency (rotary.h), computed in
 /// float32 as transformers does.
@@ -39,14 +44,14 @@ struct RotaryTable {
   }
 };
 
-/// What one thread needs for one head of a window.
-struct HeadSpace {
-  std::vector<float> keys;    ///< [length][head_dim]
-  std::vector<float> values;  ///< [head_dim][length]
-  std::vector<float> scores;  ///< [kQueryBlock][length]
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
 
-  HeadSpace(std::uint64_t length, std::uint64_t head_dim)
-      : keys(length * head_dim), values(length * head_dim), scores(kQueryBlock * length) {}
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 class ForwardPass {
@@ -75,7 +80,17 @@ class ForwardPass {
     }
   }
 
+  /// Adds what was measured; product without the decoding in it.
+  void add_times(ForwardTimes& times) const {
+    times.product += times_.product - times_.decode;
+    times.decode += times_.decode;
+    times.attention += times_.attention;
+    times.head += times_.head;
+    times.total += whole_.seconds();
+  }
+
   void head(std::uint64_t first_position, const LogitsSink& sink) {
+    const Stopwatch watch;
     norm(model_.final_norm);
     const std::uint64_t vocab = config_.vocab_size;
     // The positions wanted, gathered over all windows, so that the head's weights are decoded few times.
@@ -83,7 +98,7 @@ class ForwardPass {
     for (std::uint64_t t = 0; t < count_; ++t) {
       if (t % length_ >= first_position) wanted.push_back(t);
     }
-    const std::uint64_t block = std::max<std::uint64_t>(kHeadBlock, (std::uint64_t{64} << 20U) / (4 * vocab));
+    const std::uint64_t block = head_block(config_);
     std::vector<float> inputs;
     std::vector<float> logits;
     for (std::size_t begin = 0; begin < wanted.size(); begin += block) {
@@ -101,6 +116,7 @@ class ForwardPass {
         sink(t / length_, t % length_, std::span(logits).subspan(i * vocab, static_cast<std::size_t>(vocab)));
       }
     }
+    times_.head = watch.seconds();
     step_done();
   }
 
@@ -144,9 +160,11 @@ class ForwardPass {
     }
   }
 
-  std::vector<float> product(const Rows& weight, const std::vector<float>& in) const {
+  std::vector<float> product(const Rows& weight, const std::vector<float>& in) {
     std::vector<float> out(count_ * weight.rows());
-    matmul(weight, in.data(), count_, out.data(), threads_, isa_, precision_);
+    const Stopwatch watch;
+    times_.decode += matmul(weight, in.data(), count_, out.data(), threads_, isa_, precision_);
+    times_.product += watch.seconds();
     return out;
   }
 
@@ -180,76 +198,42 @@ class ForwardPass {
     std::vector<float> q = product(*layer.q, normed_);
     std::vector<float> k = product(*layer.k, normed_);
     const std::vector<float> v = product(*layer.v, normed_);
+    const Stopwatch watch;
     rotate(q, config_.heads);
     rotate(k, config_.kv_heads);
     std::vector<float> mixed(count_ * config_.heads * config_.head_dim);
     const auto jobs = static_cast<std::int64_t>(count_ / length_ * config_.heads);
-    std::vector<HeadSpace> spaces;
-    for (int i = 0; i < threads_; ++i) spaces.emplace_back(length_, config_.head_dim);
+    std::vector<std::unique_ptr<HeadAttention>> spaces;
+    spaces.reserve(static_cast<std::size_t>(threads_));
+    for (int i = 0; i < threads_; ++i) {
+      spaces.push_back(head_attention(length_, config_.head_dim, config_.sliding_window, isa_, precision_));
+    }
 #pragma omp parallel num_threads(threads_)
     {
-      HeadSpace& space = spaces[static_cast<std::size_t>(omp_get_thread_num())];
+      HeadAttention& space = *spaces[static_cast<std::size_t>(omp_get_thread_num())];
+      space.begin();
 #pragma omp for schedule(dynamic, 1)
       for (std::int64_t job = 0; job < jobs; ++job) {
         const auto index = static_cast<std::uint64_t>(job);
         attend(q, k, v, index / config_.heads, index % config_.heads, space, mixed);
       }
+      space.end();
     }
+    times_.attention += watch.seconds();
     add_to_hidden(product(*layer.o, mixed));
   }
 
-  /// One head of one window: softmax(q k / sqrt(head_dim)) v, a block of queries at a time; no whole matrix of
-  /// scores is held.
   void attend(const std::vector<float>& q, const std::vector<float>& k, const std::vector<float>& v,
-              std::uint64_t window, std::uint64_t head, HeadSpace& space, std::vector<float>& mixed) const {
+              std::uint64_t window, std::uint64_t head, HeadAttention& attention,
+              std::vector<float>& mixed) const {
     const std::uint64_t dim = config_.head_dim;
-    const std::uint64_t kv_head = head / (config_.heads / config_.kv_heads);
-    const std::uint64_t start = window * length_;
     const std::uint64_t kv_stride = config_.kv_heads * dim;
     const std::uint64_t q_stride = config_.heads * dim;
-    for (std::uint64_t p = 0; p < length_; ++p) {
-      const std::uint64_t at = (start + p) * kv_stride + kv_head * dim;
-      std::copy_n(k.data() + at, dim, space.keys.data() + p * dim);
-      for (std::uint64_t d = 0; d < dim; ++d) space.values[d * length_ + p] = v[at + d];
-    }
-    for (std::uint64_t first = 0; first < length_; first += kQueryBlock) {
-      const std::uint64_t queries = std::min(kQueryBlock, length_ - first);
-      const std::uint64_t seen = first + queries;
-      const std::uint64_t at = (start + first) * q_stride + head * dim;
-      multiply(
-          {q.data() + at, q_stride, queries, space.keys.data(), dim, seen, dim, space.scores.data(), length_},
-          isa_);
-      for (std::uint64_t i = 0; i < queries; ++i)
-        softmax(space.scores.data() + i * length_, first_seen(first + i), first + i + 1, seen);
-      // Shares of positions that a query does not see are zeros, which change no sum.
-      multiply({space.scores.data(), length_, queries, space.values.data(), length_, dim, seen,
-                mixed.data() + at, q_stride},
-               isa_);
-    }
-  }
-
-  /// Where the sliding window of a position begins.
-  std::uint64_t first_seen(std::uint64_t position) const {
-    const std::uint64_t window = config_.sliding_window;
-    return window == 0 || position < window ? 0 : position + 1 - window;
-  }
-
-  /// Scores of the positions [first, seen) turn into shares, the others, up to `width`, into zeros.
-  void softmax(float* scores, std::uint64_t first, std::uint64_t seen, std::uint64_t width) const {
-    const float scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim));
-    float largest = -INFINITY;
-    for (std::uint64_t s = first; s < seen; ++s) {
-      scores[s] *= scale;
-      largest = std::max(largest, scores[s]);
-    }
-    float sum = 0;
-    for (std::uint64_t s = first; s < seen; ++s) {
-      scores[s] = std::exp(scores[s] - largest);
-      sum += scores[s];
-    }
-    for (std::uint64_t s = first; s < seen; ++s) scores[s] = scores[s] / sum;
-    std::fill(scores, scores + first, 0.0F);
-    std::fill(scores + seen, scores + width, 0.0F);
+    const std::uint64_t at = window * length_ * q_stride + head * dim;
+    const std::uint64_t kv_at =
+        window * length_ * kv_stride + head / (config_.heads / config_.kv_heads) * dim;
+    attention.run(
+        {q.data() + at, k.data() + kv_at, v.data() + kv_at, mixed.data() + at, q_stride, kv_stride});
   }
 
   /// hidden += down(silu(gate(x)) * up(x)), x the normed hidden state, for all tokens at once.
@@ -258,7 +242,8 @@ class ForwardPass {
     std::vector<float> gate = product(*layer.gate, normed_);
     const std::vector<float> up = product(*layer.up, normed_);
 #pragma omp parallel for schedule(static) num_threads(threads_)
-    for (std::size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1.0F + std::exp(-gate[i])) * up[i];
+    for (std::size_t i = 0; i < gate.size(); ++i)
+      gate[i] = gate[i] / (1.0F + kernel::exponential(-gate[i])) * up[i];
     add_to_hidden(product(*layer.down, gate));
   }
 
@@ -269,6 +254,8 @@ class ForwardPass {
   Isa isa_;
   Precision precision_;
   Progress& progress_;
+  Stopwatch whole_;
+  ForwardTimes times_;
   RotaryTable rotary_;
   std::vector<float> hidden_, normed_;
 };
@@ -286,13 +273,22 @@ void forward(const LlamaModel& model, std::span<const std::int32_t> tokens, std:
   ForwardPass pass(model, tokens, length, options);
   pass.run_layers();
   pass.head(first_position, sink);
+  if (options.times != nullptr) pass.add_times(*options.times);
 }
 
-std::uint64_t forward_bytes(const LlamaConfig& config, std::uint64_t tokens) {
+std::uint64_t forward_bytes(const LlamaConfig& config, std::uint64_t tokens, std::uint64_t length,
+                            int threads) {
+  const auto team = static_cast<std::uint64_t>(threads > 0 ? threads : omp_get_max_threads());
   const std::uint64_t attention =
       (2 * config.heads + 2 * config.kv_heads) * config.head_dim + config.hidden_size;
   const std::uint64_t feed = 2 * config.intermediate_size + config.hidden_size;
-  return tokens * 4 * (2 * config.hidden_size + std::max(attention, feed));
+  const std::uint64_t activations = tokens * 4 * (2 * config.hidden_size + std::max(attention, feed));
+  const std::uint64_t widest =
+      std::max({config.hidden_size, config.intermediate_size, config.heads * config.head_dim});
+  const std::uint64_t head = 4 * head_block(config) * (config.vocab_size + config.hidden_size);
+  const std::uint64_t rotary = 4 * length * config.head_dim;
+  return activations + head + rotary + matmul_bytes(widest, tokens, team) +
+         team * head_attention_bytes(length, config.head_dim);
 }
 
 double log_probability(std::span<const float> logits, std::int32_t target) {

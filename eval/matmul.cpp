@@ -47,9 +47,9 @@ Precision precision_on(Isa isa, Precision precision) {
   return kernel::tile_kernel(isa) != nullptr ? precision : Precision::f32;
 }
 
-void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa,
-            Precision precision) {
-  if (weight.rows() == 0 || tokens == 0) return;
+double matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa,
+              Precision precision) {
+  if (weight.rows() == 0 || tokens == 0) return 0;
   if (precision_on(isa, precision) != Precision::f32) {
     return kernel::matmul_tiles(*kernel::tile_kernel(isa), weight, in, tokens, out, threads,
                                 precision == Precision::exact ? 2 : 1);
@@ -65,8 +65,9 @@ void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* ou
   // Taken here: an allocation that fails inside of the parallel region could not be reported.
   std::vector<float> decoded(static_cast<std::size_t>(team * step * cols));
   std::atomic<bool> failed = false;
+  double decoding = 0;
   std::exception_ptr failure;
-#pragma omp parallel num_threads(static_cast <int>(team))
+#pragma omp parallel num_threads(static_cast <int>(team)) reduction(+ : decoding)
   {
     float* const tile_values =
         decoded.data() + static_cast<std::uint64_t>(omp_get_thread_num()) * step * cols;
@@ -76,7 +77,9 @@ void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* ou
       const std::uint64_t first = static_cast<std::uint64_t>(i) * step;
       const std::uint64_t count = std::min(step, rows - first);
       try {
+        const double before = omp_get_wtime();
         weight.read_f32(first, count, std::span(tile_values, static_cast<std::size_t>(count * cols)));
+        decoding += omp_get_wtime() - before;
         for (std::uint64_t t = 0; t < tokens; t += kTokenBlock) {
           tile({in + t * cols, cols, std::min(kTokenBlock, tokens - t), tile_values, cols, count, cols,
                 out + t * rows + first, rows});
@@ -89,6 +92,12 @@ void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* ou
     }
   }
   if (failure) std::rethrow_exception(failure);
+  return decoding / static_cast<double>(team);
+}
+
+std::uint64_t matmul_bytes(std::uint64_t cols, std::uint64_t tokens, std::uint64_t threads) {
+  return std::max(threads * std::max(kTileBytes, 4 * cols),
+                  kernel::matmul_tiles_bytes(cols, tokens, threads, 2));
 }
 
 void multiply(const kernel::Operands& operands, Isa isa) { tile_for(isa)(operands); }

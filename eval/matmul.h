@@ -31,9 +31,12 @@ std::string_view to_string(Precision precision);
 Precision precision_on(Isa isa, Precision precision);
 
 /// `in` is tokens x weight.cols(), `out` tokens x weight.rows(), both row-major. Runs on `threads` OpenMP
-/// threads. Throws what reading the weight throws.
-void matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa,
-            Precision precision = Precision::f32);
+/// threads. Gives the seconds that decoding took, a thread's share of them. Throws what reading the weight throws.
+double matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa,
+              Precision precision = Precision::f32);
+
+/// Bytes that matmul() takes at most besides `out`, for a weight of `cols` columns.
+std::uint64_t matmul_bytes(std::uint64_t cols, std::uint64_t tokens, std::uint64_t threads);
 
 /// A product of matrices in memory, in the same fixed order, on the calling thread.
 void multiply(const kernel::Operands& operands, Isa isa);

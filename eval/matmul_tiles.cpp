@@ -8,8 +8,9 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
-#include <memory>
 #include <vector>
+
+#include "eval/aligned.h"
 
 namespace galatea::kernel {
 namespace {
@@ -24,26 +25,19 @@ std::uint64_t up_to(std::uint64_t value, std::uint64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-/// Memory at the start of a cache line, as tiles want it.
-template <class T>
-class Aligned {
- public:
-  explicit Aligned(std::uint64_t count) : values_(static_cast<std::size_t>(count + 64 / sizeof(T))) {}
-  T* get() {
-    void* start = values_.data();
-    std::size_t space = values_.size() * sizeof(T);
-    return static_cast<T*>(std::align(64, 1, start, space));
-  }
-
- private:
-  std::vector<T> values_;
-};
+/// A multiple of 32 tokens, of which those that are not there are zeros.
+std::uint64_t tokens_at_once(std::uint64_t tokens, std::uint64_t panel_values) {
+  const std::uint64_t token_bytes = panel_values * 2 / kTileRows;
+  return std::min(up_to(tokens, 2 * kTileRows),
+                  std::max(kTokensAtOnce, kInputBytes / token_bytes / kTokensAtOnce * kTokensAtOnce));
+}
 
 /// What one thread works with.
 struct Workspace {
   Aligned<float> decoded;          ///< one panel of weights: 16 rows
   Aligned<std::uint16_t> weights;  ///< packed panels of a chunk of rows
   Aligned<float> sums;
+  double decoding = 0;  ///< seconds
 
   Workspace(std::uint64_t cols, std::uint64_t steps, std::uint64_t parts)
       : decoded(kTileRows * cols),
@@ -62,11 +56,9 @@ class Product {
         steps_(up_to(weight.cols(), kTileCols) / kTileCols),
         panel_values_(steps_ * parts * kTileValues) {}
 
-  void run(std::uint64_t tokens, int threads) {
+  double run(std::uint64_t tokens, int threads) {
     const auto team = static_cast<std::uint64_t>(std::max(threads, 1));
-    const std::uint64_t stretch = std::min(
-        up_to(tokens, 2 * kTileRows), std::max(kTokensAtOnce, kInputBytes / (panel_values_ * 2 / kTileRows) /
-                                                                  kTokensAtOnce * kTokensAtOnce));
+    const std::uint64_t stretch = tokens_at_once(tokens, panel_values_);
     Aligned<std::uint16_t> inputs(stretch / kTileRows * panel_values_);
     inputs_ = inputs.get();
     // At least four chunks a thread where there are rows enough, so that a slow one does not hold up the rest.
@@ -81,6 +73,9 @@ class Product {
       run_stretch(spaces);
     }
     if (failure_) std::rethrow_exception(failure_);
+    double decoding = 0;
+    for (const Workspace& space : spaces) decoding += space.decoding;
+    return decoding / static_cast<double>(team);
   }
 
  private:
@@ -118,6 +113,7 @@ class Product {
   void run_chunk(std::uint64_t first_row, Workspace& space) {
     const std::uint64_t rows = std::min(rows_at_once_, weight_.rows() - first_row);
     const std::uint64_t panels = up_to(rows, 2 * kTileRows) / kTileRows;
+    const double before = omp_get_wtime();
     for (std::uint64_t panel = 0; panel < panels; ++panel) {
       const std::uint64_t begin = panel * kTileRows;
       const std::uint64_t count = begin < rows ? std::min(kTileRows, rows - begin) : 0;
@@ -126,6 +122,7 @@ class Product {
       kernel_.pack_weights(values.data(), count, weight_.cols(), weight_.cols(), parts_,
                            space.weights.get() + panel * panel_values_);
     }
+    space.decoding += omp_get_wtime() - before;
     for (std::uint64_t token = 0; token < tokens_; token += kTokensAtOnce) {
       const std::uint64_t here = std::min(kTokensAtOnce, tokens_ - token);
       multiply(panels, token, up_to(here, 2 * kTileRows) / kTileRows, space);
@@ -176,9 +173,19 @@ class Product {
 
 }  // namespace
 
-void matmul_tiles(const TileKernel& kernel, const Rows& weight, const float* in, std::uint64_t tokens,
-                  float* out, int threads, std::uint64_t parts) {
-  Product(kernel, weight, in, out, parts).run(tokens, threads);
+double matmul_tiles(const TileKernel& kernel, const Rows& weight, const float* in, std::uint64_t tokens,
+                    float* out, int threads, std::uint64_t parts) {
+  return Product(kernel, weight, in, out, parts).run(tokens, threads);
+}
+
+std::uint64_t matmul_tiles_bytes(std::uint64_t cols, std::uint64_t tokens, std::uint64_t threads,
+                                 std::uint64_t parts) {
+  const std::uint64_t padded = up_to(cols, kTileCols);
+  const std::uint64_t panel_values = padded * kTileRows * parts;
+  const std::uint64_t inputs = tokens_at_once(tokens, panel_values) / kTileRows * panel_values * 2;
+  const std::uint64_t space =
+      4 * kTileRows * cols + 2 * kRowsAtOnce * padded * parts + 4 * kRowsAtOnce * kTokensAtOnce;
+  return inputs + threads * space;
 }
 
 const TileKernel* tile_kernel(Isa isa) {

@@ -10,8 +10,12 @@
 namespace galatea::kernel {
 
 /// As matmul(); `parts` bfloat16 numbers for each value, 1 or 2 (matmul_tiles_kernel.h).
-void matmul_tiles(const TileKernel& kernel, const Rows& weight, const float* in, std::uint64_t tokens,
-                  float* out, int threads, std::uint64_t parts);
+double matmul_tiles(const TileKernel& kernel, const Rows& weight, const float* in, std::uint64_t tokens,
+                    float* out, int threads, std::uint64_t parts);
+
+/// Bytes that it takes besides `out`, at most.
+std::uint64_t matmul_tiles_bytes(std::uint64_t cols, std::uint64_t tokens, std::uint64_t threads,
+                                 std::uint64_t parts);
 
 /// What `isa` has for products of bfloat16; nullptr where it has nothing that is faster than float32.
 const TileKernel* tile_kernel(Isa isa);

@@ -1,4 +1,4 @@
-#include "eval/matmul_tiles_pack.h"
+#include "eval/matmul_tiles_shares.h"
 
 #if defined(GALATEA_X86)
 #include <immintrin.h>
@@ -74,7 +74,7 @@ void block(const std::uint16_t* weights, std::uint64_t weight_stride, const std:
 
 }  // namespace
 
-const TileKernel tile_kernel_amx = {begin, end, pack_weights, pack_inputs, block};
+const TileKernel tile_kernel_amx = {begin, end, pack_weights, pack_inputs, block, pack_shares};
 
 }  // namespace galatea::kernel
 #endif

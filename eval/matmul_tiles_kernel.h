@@ -21,6 +21,11 @@ constexpr std::uint64_t kTileCols = 32;
 constexpr std::uint64_t kTileValues = kTileRows * kTileCols;
 constexpr std::uint64_t kTileSums = kTileRows * kTileRows;
 
+/// Which keys each of 16 queries sees: those from first to before end.
+struct SeenKeys {
+  std::int32_t first[kTileRows], end[kTileRows];
+};
+
 /// The product for one instruction set.
 struct TileKernel {
   /// Sets up and gives back what the calling thread needs.
@@ -39,6 +44,12 @@ struct TileKernel {
   void (*block)(const std::uint16_t* weights, std::uint64_t weight_stride, const std::uint16_t* inputs,
                 std::uint64_t input_stride, std::uint64_t steps, std::uint64_t parts, float* sums,
                 std::uint64_t sums_stride, bool first);
+
+  /// Scores of 16 queries, tiles [16 keys][16 queries] `tile_stride` floats apart over `steps` times 32 keys, become
+  /// e^(score * scale - the query's largest), 0 for keys that it does not see, packed as a panel of inputs. totals[16]
+  /// are the sums of these shares before they were rounded to `parts`. `scores` is scratch afterwards.
+  void (*pack_shares)(float* scores, std::uint64_t tile_stride, std::uint64_t steps, const SeenKeys& seen,
+                      float scale, std::uint64_t parts, std::uint16_t* panel, float* totals);
 };
 
 /// What the other two are compared with in the tests: slow, on any processor. A tile's sum adds the products of

@@ -32,11 +32,20 @@ std::uint64_t free_memory() {
 /// Windows in a batch: as many as fit, all batches about equal.
 std::uint64_t windows_at_once(const LlamaConfig& config, std::uint64_t length, std::uint64_t windows,
                               const PerplexityOptions& options) {
-  const std::uint64_t budget = options.activation_bytes > 0
-                                   ? options.activation_bytes
-                                   : std::min(free_memory() / 2, std::uint64_t{2} << 30U);
-  const std::uint64_t one = std::max<std::uint64_t>(forward_bytes(config, length), 1);
-  std::uint64_t fitting = std::clamp<std::uint64_t>(budget / one, 1, windows);
+  constexpr std::uint64_t usual = 2'500'000'000;
+  const std::uint64_t budget =
+      options.max_memory > 0 ? options.max_memory : std::min(free_memory() / 2, usual);
+  const auto needed = [&](std::uint64_t count) {
+    return forward_bytes(config, count * length, length, options.forward.threads);
+  };
+  if (options.max_memory > 0 && needed(1) > budget) {
+    throw Error(ErrorKind::usage, "one window takes more than --max-memory")
+        .expected("at least " + std::to_string(needed(1) / 1000000 + 1) + "M")
+        .found(std::to_string(budget / 1000000) + "M")
+        .remedy("a shorter --ctx takes less, and so do fewer --threads");
+  }
+  std::uint64_t fitting = 1;
+  while (fitting < windows && needed(fitting + 1) <= budget) ++fitting;
   if (options.journal != nullptr)
     fitting = std::min(fitting, std::max<std::uint64_t>(most_tokens_unkept / length, 1));
   const std::uint64_t batches = (windows + fitting - 1) / fitting;

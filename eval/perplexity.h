@@ -51,15 +51,15 @@ struct PerplexityOptions {
   /// Round logits, log-probabilities and each window's loss to float16, the sums to float32, as GPTQ-for-LLaMa's
   /// evaluation does when the model is in float16.
   bool fp16_loss = false;
-  /// Activations of the windows that go through the model together take at most this (one window at least).
-  /// 0: half of the memory that is free, at most 2 GiB (a batch is also how often Ctrl-C is heeded).
-  std::uint64_t activation_bytes = 0;
+  /// What the forward pass takes at most, which says how many windows go through the model together. 0: half of the
+  /// memory that is free, at most 2.5 GB; more is hardly faster, and a batch is what an interruption costs.
+  std::uint64_t max_memory = 0;
   ForwardOptions forward;             ///< its progress gets one step, counted in tokens
   ScoreObserver* observer = nullptr;  ///< not owned
   ScoreJournal* journal = nullptr;    ///< finished windows are kept there and taken from there; not owned
 };
 
-/// Throws Error: usage for a context below 2 or windows that the stream does not have, input when the stream is
+/// Throws Error: usage for a context below 2, windows that the stream does not have or too little max_memory, input when the stream is
 /// shorter than the protocol needs or holds tokens that the model does not know, or the model gives no number
 /// (its weights hold NaN); system when progress asks to stop.
 PerplexityResult perplexity(const LlamaModel& model, const TokenStream& stream,

@@ -177,6 +177,11 @@ void bind_perplexity(CLI::App& app, Action& chosen) {
       ->type_name("P")
       ->check(CLI::IsMember({"f32", "exact", "fast"}).description(""))
       ->capture_default_str();
+  command
+      ->add_option("--max-memory", options->max_memory,
+                   "For what is computed, in all: 4G, 900M (default half of what is free, at most 2.5G)")
+      ->type_name("SIZE");
+  command->add_flag("--times", options->times, "Tell where the time went");
   CLI::Option* base =
       command->add_option("--kl-base", options->kl_base, "Compare with the probabilities kept in this file")
           ->type_name("FILE");

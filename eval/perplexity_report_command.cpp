@@ -8,6 +8,7 @@
 #include "eval/html_report.h"
 #include "eval/junit.h"
 #include "eval/perplexity_run_command.h"
+#include "format/amount.h"
 #include "format/error.h"
 #include "format/json.h"
 #include "format/plan.h"
@@ -202,6 +203,15 @@ void print(const Scored& scored, Console& console) {
                 (by_words ? " of a word (" + with_commas(found.text_words) + " words)" : ""));
   if (found.bits_per_byte > 0)
     console.print("bits        " + number("%.6f", found.bits_per_byte) + " per byte of text");
+  if (scored.times) {
+    const ForwardTimes& times = *scored.times;
+    const auto share = [&](double seconds) { return number("%.0f %%", 100 * seconds / times.total); };
+    console.print(
+        "time        " + duration(times.total) + ", " +
+        number("%.1f tokens a second: product ", scored.document.at("times").at("tokens_per_second")) +
+        share(times.product) + ", decode " + share(times.decode) + ", attention " + share(times.attention) +
+        ", head " + share(times.head));
+  }
   if (scored.kl) print_kl(*scored.kl, console);
   if (scored.document.contains("wrote_kl_base")) {
     const json& wrote = scored.document.at("wrote_kl_base");

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "converter/hf_folder.h"
 #include "eval/kl_observer.h"
 #include "format/checkpoint.h"
 #include "format/error.h"
@@ -127,6 +128,24 @@ Onlookers onlookers_of(const Options& options, const PerplexityOptions& how, con
   return out;
 }
 
+/// `tokens_per_second` counts all tokens of the windows, `gflops` two operations for each weight and token: the head's
+/// for those that are scored.
+json times_json(const ForwardTimes& times, const LlamaConfig& config, const PerplexityResult& found) {
+  const auto per_token = static_cast<double>(
+      config.layers * config.hidden_size *
+      ((2 * config.heads + 2 * config.kv_heads) * config.head_dim + 3 * config.intermediate_size));
+  const auto tokens = static_cast<double>(found.window_losses.size() * found.context);
+  const auto head =
+      static_cast<double>(config.vocab_size * config.hidden_size) * static_cast<double>(found.scored);
+  return {{"seconds", times.total},
+          {"product", times.product},
+          {"decode", times.decode},
+          {"attention", times.attention},
+          {"head", times.head},
+          {"tokens_per_second", times.total > 0 ? tokens / times.total : 0},
+          {"gflops", times.total > 0 ? 2e-9 * (per_token * tokens + head) / times.total : 0}};
+}
+
 }  // namespace
 
 void forget_journals(const Options& options, const std::vector<Scored>& all) {
@@ -158,6 +177,9 @@ Scored score(const Options& options, const std::optional<Release>& release, cons
   }
   how.forward.progress = &console.progress();
   how.forward.precision = precision_named(options.precision);
+  if (!options.max_memory.empty()) how.max_memory = parse_shard_bytes(options.max_memory);
+  ForwardTimes times;
+  how.forward.times = &times;
   const Onlookers onlookers = onlookers_of(options, how, made.stream, model.config.vocab_size);
   how.observer = onlookers.observer();
   std::optional<ScoreJournal> journal;
@@ -197,6 +219,10 @@ Scored score(const Options& options, const std::optional<Release>& release, cons
   if (onlookers.writer) {
     const KlBaseHeader& header = onlookers.writer->header();
     out.document["wrote_kl_base"] = {{"file", options.write_kl_base}, {"bytes", header.file_bytes()}};
+  }
+  if (options.times) {
+    out.times = times;
+    out.document["times"] = times_json(times, model.config, out.found);
   }
   made.stream.ids.clear();
   if (options.ids.empty()) out.made = std::move(made);

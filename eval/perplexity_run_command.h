@@ -29,6 +29,8 @@ struct Options {
   std::uint64_t kl_top = 512;
   std::string save, junit, html;
   bool overwrite = false;
+  bool times = false;
+  std::string max_memory;
   stream_command::StreamOptions stream;
 };
 
@@ -41,6 +43,7 @@ struct Scored {
   std::optional<Comparison> comparison;
   nlohmann::json document;
   double seconds = 0;
+  std::optional<ForwardTimes> times;  ///< where they were asked for
 };
 
 /// What the scores shall be.

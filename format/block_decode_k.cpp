@@ -1,6 +1,7 @@
 #include "format/block_decode_k.h"
 
 #include <array>
+#include <cstring>
 
 #include "format/block_bytes.h"
 
@@ -9,24 +10,32 @@ namespace {
 
 using Codes = std::array<std::uint8_t, super_block_length>;
 
+/// Eight bytes as one number: shifts of it stay within bytes under a mask.
+std::uint64_t load_eight(const std::uint8_t* bytes) {
+  std::uint64_t eight = 0;
+  std::memcpy(&eight, bytes, sizeof eight);
+  return eight;
+}
+
 /// The two bits of every element.
 void take_two_bits(const std::uint8_t* bytes, Codes& codes) {
   for (unsigned half = 0; half < 2; ++half) {
     for (unsigned part = 0; part < 4; ++part) {
-      for (unsigned l = 0; l < 32; ++l) {
-        codes[128 * half + 32 * part + l] =
-            static_cast<std::uint8_t>((bytes[32 * half + l] >> (2 * part)) & 3U);
+      for (unsigned l = 0; l < 32; l += 8) {
+        const std::uint64_t eight = (load_eight(bytes + 32 * half + l) >> (2 * part)) & 0x0303030303030303U;
+        std::memcpy(&codes[128 * half + 32 * part + l], &eight, sizeof eight);
       }
     }
   }
 }
 
-/// Adds `worth` to the codes of elements whose high bit is set.
-void add_high_bits(const std::uint8_t* bytes, unsigned worth, Codes& codes) {
+/// Adds 1 << place to the codes of elements whose high bit is set.
+void add_high_bits(const std::uint8_t* bytes, unsigned place, Codes& codes) {
   for (unsigned part = 0; part < 8; ++part) {
-    for (unsigned l = 0; l < 32; ++l) {
-      const unsigned bit = (bytes[l] >> part) & 1U;
-      codes[32 * part + l] = static_cast<std::uint8_t>(codes[32 * part + l] + bit * worth);
+    for (unsigned l = 0; l < 32; l += 8) {
+      const std::uint64_t bits = ((load_eight(bytes + l) >> part) & 0x0101010101010101U) << place;
+      const std::uint64_t eight = load_eight(&codes[32 * part + l]) + bits;
+      std::memcpy(&codes[32 * part + l], &eight, sizeof eight);
     }
   }
 }
@@ -96,7 +105,7 @@ void decode_q3_k(const std::byte* in, float* out, std::uint64_t elements) {
     const float d = load_f16(block + 108);
     const std::uint8_t* scales = block + 96;
     take_two_bits(block + 32, codes);
-    add_high_bits(block, 4, codes);
+    add_high_bits(block, 2, codes);
     for (unsigned j = 0; j < 16; ++j) {
       const unsigned low = (unsigned{scales[j % 8]} >> (j < 8 ? 0U : 4U)) & 15U;
       const unsigned high = (unsigned{scales[8 + j % 4]} >> (2 * (j / 4))) & 3U;
@@ -118,7 +127,7 @@ void decode_q5_k(const std::byte* in, float* out, std::uint64_t elements) {
   Codes codes;
   for_blocks<super_block_length, 176>(in, out, elements, [&](const std::uint8_t* block, float* values) {
     take_nibbles(block + 48, 32, codes);
-    add_high_bits(block + 16, 16, codes);
+    add_high_bits(block + 16, 4, codes);
     scale_eight_groups(block, codes, values);
   });
 }

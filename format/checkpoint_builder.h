@@ -28,5 +28,7 @@ struct CheckpointBuilder {
 Checkpoint open_meta_folder(const std::filesystem::path& folder);
 /// A GGUF file or any part of a split one (checkpoint_gguf.cpp).
 Checkpoint open_gguf_checkpoint(const std::filesystem::path& path);
+/// A GGML, GGMF or GGJT file, or any part of one (checkpoint_ggml.cpp).
+Checkpoint open_ggml_checkpoint(const std::filesystem::path& path);
 
 }  // namespace galatea

@@ -10,6 +10,7 @@
 
 #include "format/checked.h"
 #include "format/checkpoint_builder.h"
+#include "format/ggml_file.h"
 #include "format/gguf.h"
 #include "format/json.h"
 #include "format/lfs_pointer.h"
@@ -25,7 +26,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// The file types that a single file can be, by its first bytes.
-enum class Magic { gguf, zip, safetensors, old_pickle, old_ggml, none };
+enum class Magic { gguf, ggml, ggla, zip, safetensors, old_pickle, none };
 
 Magic recognise(const ByteSource& source) {
   std::array<unsigned char, 16> head{};
@@ -36,9 +37,8 @@ Magic recognise(const ByteSource& source) {
   };
   if (starts("GGUF")) return Magic::gguf;
   if (starts("PK\x03\x04") || starts("PK\x05\x06")) return Magic::zip;
-  for (const std::string_view magic : {"lmgg", "fmgg", "tjgg", "algg"}) {
-    if (starts(magic)) return Magic::old_ggml;
-  }
+  if (is_ggml_file(source)) return Magic::ggml;
+  if (starts("algg")) return Magic::ggla;
   // Before the pickles: the length of a header may start with their first two bytes.
   if (length > 8 && head[8] == '{' && head[5] == 0 && head[6] == 0 && head[7] == 0) return Magic::safetensors;
   if (length > 2 && head[0] == 0x80 && head[1] <= 5) return Magic::old_pickle;
@@ -84,11 +84,12 @@ Checkpoint open_file_checkpoint(const fs::path& path) {
     case Magic::old_pickle:
       builder.set_kind(CheckpointKind::torch);
       break;
-    case Magic::old_ggml:
-      throw Error(ErrorKind::input,
-                  "is a GGML file from before GGUF (spring 2023), which galatea does not read")
+    case Magic::ggml:
+      return open_ggml_checkpoint(path);
+    case Magic::ggla:
+      throw Error(ErrorKind::input, "is a LoRA adapter of llama.cpp (ggla), not a model")
           .file(path)
-          .remedy("start from the weights it was made of");
+          .remedy("galatea merge-lora BASE " + path.string());
     case Magic::none: {
       if (auto model = read_llama2c(source)) {
         builder.set_kind(CheckpointKind::llama2c);
@@ -98,7 +99,7 @@ Checkpoint open_file_checkpoint(const fs::path& path) {
       }
       throw Error(ErrorKind::input, "is no checkpoint that galatea knows")
           .file(path)
-          .expected("safetensors, a PyTorch zip file (.bin, .pth, .pt), GGUF, or llama2.c's .bin")
+          .expected("safetensors, a PyTorch zip file (.bin, .pth, .pt), GGUF, GGML, or llama2.c's .bin")
           .remedy("check the file's name and size");
     }
   }

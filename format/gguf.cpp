@@ -203,7 +203,9 @@ std::optional<std::vector<std::int64_t>> GgufFile::get_integers(std::string_view
 GgufMetadata without_container_keys(const GgufMetadata& metadata) {
   GgufMetadata kept;
   for (const GgufEntry& entry : metadata) {
-    if (entry.key != "general.alignment" && !entry.key.starts_with("split.")) kept.push_back(entry);
+    const bool container =
+        entry.key == "general.alignment" || entry.key.starts_with("split.") || entry.key.starts_with("ggml.");
+    if (!container) kept.push_back(entry);
   }
   return kept;
 }

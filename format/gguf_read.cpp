@@ -6,6 +6,7 @@
 
 #include "format/checked.h"
 #include "format/error.h"
+#include "format/header_cursor.h"
 #include "format/utf8.h"
 
 namespace galatea {
@@ -19,60 +20,9 @@ constexpr std::uint64_t largest_alignment = std::uint64_t{1} << 20U;
 constexpr std::uint32_t most_dimensions = 4;
 constexpr int deepest_array = 8;
 
-/// Reads the header front to back through a buffer.
-class Cursor {
- public:
-  explicit Cursor(SourcePtr source) : source_(std::move(source)) {
-    end_ = std::min(source_->size(), largest_header);
-  }
-
-  std::uint64_t position() const { return position_; }
-  std::uint64_t remaining() const { return end_ - position_; }
-
-  [[noreturn]] void fail(const std::string& problem, std::uint64_t at) const {
-    throw Error(ErrorKind::input, problem).file(source_->name()).at(at);
-  }
-
-  void take(void* out, std::uint64_t size) {
-    if (size > remaining()) {
-      if (end_ < source_->size()) fail("the header is longer than the 128 MiB galatea reads", position_);
-      fail("the file ends within its header", position_);
-    }
-    auto* place = static_cast<std::byte*>(out);
-    while (size > 0) {
-      if (position_ < buffer_start_ || position_ >= buffer_start_ + buffer_.size()) refill();
-      const std::uint64_t offset = position_ - buffer_start_;
-      const std::uint64_t piece = std::min(size, buffer_.size() - offset);
-      std::memcpy(place, buffer_.data() + offset, piece);
-      place += piece;
-      position_ += piece;
-      size -= piece;
-    }
-  }
-
-  template <class T>
-  T number() {
-    T value;
-    take(&value, sizeof value);
-    return value;
-  }
-
- private:
-  void refill() {
-    constexpr std::uint64_t step = std::uint64_t{1} << 18U;
-    buffer_start_ = position_;
-    buffer_.resize(std::min(step, end_ - position_));
-    source_->read(buffer_start_, buffer_);
-  }
-
-  SourcePtr source_;
-  std::uint64_t end_ = 0, position_ = 0, buffer_start_ = 0;
-  std::vector<std::byte> buffer_;
-};
-
 class Reader {
  public:
-  explicit Reader(const SourcePtr& source) : source_(source), cursor_(source) {}
+  explicit Reader(const SourcePtr& source) : source_(source), cursor_(source, largest_header) {}
 
   GgufPart read() {
     read_start();
@@ -395,7 +345,7 @@ class Reader {
   }
 
   SourcePtr source_;
-  Cursor cursor_;
+  HeaderCursor cursor_;
   GgufPart part_;
 };
 

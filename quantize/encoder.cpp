@@ -12,12 +12,13 @@
 #include "format/error.h"
 #include "format/isa.h"
 #include "format/little_endian.h"
+#include "quantize/better_search.h"
 #include "quantize/block_encode.h"
 
 namespace galatea {
 namespace {
 
-constexpr std::size_t tally_head = 8, tally_width = 4;
+constexpr std::size_t tally_head = 8, tally_width = 4, tally_numbers = 6;
 
 template <DType type>
 void encode_plain(const float* in, std::byte* out, std::uint64_t rows, std::uint64_t cols, const float*) {
@@ -74,13 +75,6 @@ constexpr std::array table{
 /// Values converted at a time: enough to amortise a read, little enough for the cache of a core.
 constexpr std::uint64_t values_at_a_time = std::uint64_t{1} << 16U;
 
-std::uint32_t largest_magnitude_bits(std::span<const float> values) {
-  std::int32_t largest = 0;
-  for (const float value : values)
-    largest = std::max(largest, std::bit_cast<std::int32_t>(value) & 0x7FFFFFFF);
-  return static_cast<std::uint32_t>(largest);
-}
-
 [[noreturn]] void refuse_value(std::span<const float> values, std::span<const float> judged,
                                std::uint64_t first_row, std::uint64_t cols, const std::string& problem,
                                const char* remedy) {
@@ -93,73 +87,16 @@ std::uint32_t largest_magnitude_bits(std::span<const float> values) {
       .remedy(remedy);
 }
 
-using Singles = float __attribute__((vector_size(32)));
-using Doubles = double __attribute__((vector_size(64)));
-
-/// Sums of every eighth column, then those together: the same for every processor, and fit for vectors.
-[[gnu::always_inline]] inline RowError sum_errors(const float* values, const float* decoded,
-                                                  std::size_t cols) {
-  constexpr std::size_t lanes = 8;
-  Doubles error{}, value{}, gain{}, largest{};
-  float tails[2][lanes] = {};
-  for (std::size_t i = 0; i < cols; i += lanes) {
-    const float* left = values + i;
-    const float* right = decoded + i;
-    if (cols - i < lanes) {
-      std::copy_n(left, cols - i, tails[0]);
-      std::copy_n(right, cols - i, tails[1]);
-      left = tails[0];
-      right = tails[1];
-    }
-    Singles exact_singles;
-    Singles found_singles;
-    std::memcpy(&exact_singles, left, sizeof exact_singles);
-    std::memcpy(&found_singles, right, sizeof found_singles);
-    const Doubles exact = __builtin_convertvector(exact_singles, Doubles);
-    const Doubles found = __builtin_convertvector(found_singles, Doubles);
-    const Doubles off = found - exact;
-    const Doubles distance = off < 0.0 ? -off : off;
-    error += off * off;
-    value += exact * exact;
-    gain += off * (found + exact);
-    largest = largest > distance ? largest : distance;
-  }
-  for (std::size_t lane = 1; lane < lanes; ++lane) {
-    error[0] += error[lane];
-    value[0] += value[lane];
-    gain[0] += gain[lane];
-    largest[0] = std::max<double>(largest[0], largest[lane]);
-  }
-  return {static_cast<float>(error[0]), static_cast<float>(value[0]), static_cast<float>(gain[0]),
-          static_cast<float>(largest[0])};
-}
-
-__attribute__((target("avx2"))) RowError sum_errors_avx2(const float* values, const float* decoded,
-                                                         std::size_t cols) {
-  return sum_errors(values, decoded, cols);
-}
-
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) RowError sum_errors_avx512(const float* values,
-                                                                                         const float* decoded,
-                                                                                         std::size_t cols) {
-  return sum_errors(values, decoded, cols);
-}
-
-RowError error_of_row(const float* values, const float* decoded, std::size_t cols) {
-  static const Isa isa = active_isa();
-  if (isa >= Isa::avx512) return sum_errors_avx512(values, decoded, cols);
-  return isa >= Isa::avx2 ? sum_errors_avx2(values, decoded, cols) : sum_errors(values, decoded, cols);
-}
-
 class QuantizedRows final : public Rows {
  public:
   QuantizedRows(RowsPtr source, const Encoder& encoder, std::shared_ptr<QuantizationError> error,
-                std::shared_ptr<const std::vector<float>> importance)
+                std::shared_ptr<const std::vector<float>> importance, ScaleSearch search)
       : Rows(encoder.type, source->rows(), source->cols()),
         source_(std::move(source)),
         encoder_(encoder),
         error_(std::move(error)),
-        importance_(std::move(importance)) {}
+        importance_(std::move(importance)),
+        improve_(search == ScaleSearch::better ? find_improver(encoder.type) : nullptr) {}
 
   void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
     const std::uint64_t step = std::max<std::uint64_t>(1, values_at_a_time / cols());
@@ -176,6 +113,7 @@ class QuantizedRows final : public Rows {
                      "the checkpoint is damaged or diverged; verify its digests");
       }
       encode(first + done, piece, place);
+      const std::vector<float> before = improve(piece, place, decoded);
       // What is not larger than the largest F16 fits in every type and its scales.
       const bool may_overflow = largest > std::bit_cast<std::uint32_t>(65504.0F) && type() != DType::f32;
       if (may_overflow || error_ != nullptr) {
@@ -187,7 +125,7 @@ class QuantizedRows final : public Rows {
                      "a weight is too large for " + std::string(type_info(type()).name),
                      "choose BF16 or F32 for this model");
       }
-      if (error_ != nullptr) measure(first + done, piece, decoded);
+      if (error_ != nullptr) measure(first + done, piece, decoded, before);
     }
   }
 
@@ -202,24 +140,51 @@ class QuantizedRows final : public Rows {
  private:
   void encode(std::uint64_t first, std::span<const float> values, std::span<std::byte> out) const {
     if (type_info(type()).quantized()) {
-      encoder_.encode_rows(values.data(), out.data(), values.size() / cols(), cols(),
-                           importance_ == nullptr ? nullptr : importance_->data());
+      encoder_.encode_rows(values.data(), out.data(), values.size() / cols(), cols(), weights());
     } else {
       // Once from the source's own type: float32 in between would round F64 twice.
       cast_rows(source_, type())->read(first, out.size() / row_bytes(), out);
     }
   }
 
-  void measure(std::uint64_t first, std::span<const float> values, std::span<const float> decoded) const {
+  const float* weights() const { return importance_ == nullptr ? nullptr : importance_->data(); }
+
+  /// The better search, where there is one. Returns what each row had lost before, when errors are measured.
+  std::vector<float> improve(std::span<const float> values, std::span<std::byte> out,
+                             std::vector<float>& decoded) const {
+    std::vector<float> before;
+    if (improve_ == nullptr) return before;
     const auto cols = static_cast<std::size_t>(this->cols());
-    for (std::size_t begin = 0; begin < values.size(); begin += cols)
-      error_->set_row(first + begin / cols, error_of_row(&values[begin], &decoded[begin], cols));
+    if (error_ != nullptr) {
+      decoded.resize(values.size());
+      type_info(type()).decode(out.data(), decoded.data(), decoded.size());
+      for (std::size_t begin = 0; begin < values.size(); begin += cols)
+        before.push_back(weighted_error_of_row(&values[begin], &decoded[begin], weights(), cols));
+    }
+    improve_(values.data(), out.data(), values.size() / cols, cols, weights());
+    return before;
+  }
+
+  void measure(std::uint64_t first, std::span<const float> values, std::span<const float> decoded,
+               std::span<const float> before) const {
+    const auto cols = static_cast<std::size_t>(this->cols());
+    for (std::size_t row = 0; row < values.size() / cols; ++row) {
+      const float* exact = &values[row * cols];
+      const float* found = &decoded[row * cols];
+      RowError error = error_of_row(exact, found, cols);
+      if (!before.empty()) {
+        error.before_search = before[row];
+        error.after_search = weighted_error_of_row(exact, found, weights(), cols);
+      }
+      error_->set_row(first + row, error);
+    }
   }
 
   RowsPtr source_;
   const Encoder& encoder_;
   std::shared_ptr<QuantizationError> error_;
   std::shared_ptr<const std::vector<float>> importance_;
+  ImproveRows improve_;
 };
 
 }  // namespace
@@ -239,6 +204,8 @@ void QuantizationError::set_row(std::uint64_t row, const RowError& error) {
   place.value.store(error.squared_value, std::memory_order_relaxed);
   place.gain.store(error.gain, std::memory_order_relaxed);
   place.largest.store(error.largest, std::memory_order_relaxed);
+  place.before_search.store(error.before_search, std::memory_order_relaxed);
+  place.after_search.store(error.after_search, std::memory_order_relaxed);
 }
 
 std::string QuantizationError::tally(std::uint64_t first, std::uint64_t count) const {
@@ -246,7 +213,8 @@ std::string QuantizationError::tally(std::uint64_t first, std::uint64_t count) c
   append_little_endian(bytes, first, tally_head);
   for (std::uint64_t row = first; row < first + count; ++row) {
     const Row& place = rows_.at(row);
-    for (const std::atomic<float>* value : {&place.error, &place.value, &place.gain, &place.largest})
+    for (const std::atomic<float>* value :
+         {&place.error, &place.value, &place.gain, &place.largest, &place.before_search, &place.after_search})
       append_little_endian(bytes, std::bit_cast<std::uint32_t>(value->load(std::memory_order_relaxed)),
                            tally_width);
   }
@@ -256,16 +224,17 @@ std::string QuantizationError::tally(std::uint64_t first, std::uint64_t count) c
 void QuantizationError::restore(std::string_view tally) {
   const LittleEndian numbers(std::as_bytes(std::span(tally)));
   const std::uint64_t first = numbers.u64(0);
-  const std::size_t count = tally.size() < tally_head ? 0 : (tally.size() - tally_head) / (4 * tally_width);
-  if (tally.size() != tally_head + 4 * count * tally_width || first > rows_.size() ||
+  const std::size_t count =
+      tally.size() < tally_head ? 0 : (tally.size() - tally_head) / (tally_numbers * tally_width);
+  if (tally.size() != tally_head + tally_numbers * count * tally_width || first > rows_.size() ||
       count > rows_.size() - first)
     throw Error(ErrorKind::input, "the journal holds a tally of other rows");
   for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t at = tally_head + 4 * i * tally_width;
+    const std::size_t at = tally_head + tally_numbers * i * tally_width;
     const auto number = [&](std::size_t n) {
       return std::bit_cast<float>(numbers.u32(at + n * tally_width));
     };
-    set_row(first + i, {number(0), number(1), number(2), number(3)});
+    set_row(first + i, {number(0), number(1), number(2), number(3), number(4), number(5)});
   }
 }
 
@@ -275,6 +244,8 @@ QuantizationError::Sums QuantizationError::sums() const {
     sums.error += static_cast<double>(row.error.load(std::memory_order_relaxed));
     sums.value += static_cast<double>(row.value.load(std::memory_order_relaxed));
     sums.gain += static_cast<double>(row.gain.load(std::memory_order_relaxed));
+    sums.before_search += static_cast<double>(row.before_search.load(std::memory_order_relaxed));
+    sums.after_search += static_cast<double>(row.after_search.load(std::memory_order_relaxed));
   }
   return sums;
 }
@@ -296,6 +267,12 @@ double QuantizationError::max_error() const {
   return static_cast<double>(largest);
 }
 
+std::optional<double> QuantizationError::search_gain() const {
+  const Sums all = sums();
+  if (!(all.before_search > 0) || !std::isfinite(all.before_search)) return std::nullopt;
+  return 1 - std::sqrt(all.after_search / all.before_search);
+}
+
 double QuantizationError::cosine() const {
   // 2 x.y = x.x + y.y - (y - x).(y - x), in small differences, which single precision holds.
   const Sums all = sums();
@@ -305,7 +282,7 @@ double QuantizationError::cosine() const {
 }
 
 RowsPtr quantize_rows(RowsPtr source, DType type, std::shared_ptr<QuantizationError> error,
-                      std::shared_ptr<const std::vector<float>> importance) {
+                      std::shared_ptr<const std::vector<float>> importance, ScaleSearch search) {
   const TypeInfo& info = type_info(type);
   const Encoder* encoder = find_encoder(type);
   if (encoder == nullptr)
@@ -327,8 +304,8 @@ RowsPtr quantize_rows(RowsPtr source, DType type, std::shared_ptr<QuantizationEr
         .expected(std::to_string(source->cols()))
         .found(std::to_string(importance->size()));
   }
-  return std::make_shared<QuantizedRows>(std::move(source), *encoder, std::move(error),
-                                         std::move(importance));
+  return std::make_shared<QuantizedRows>(std::move(source), *encoder, std::move(error), std::move(importance),
+                                         search);
 }
 
 }  // namespace galatea

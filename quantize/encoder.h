@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,8 +15,13 @@
 
 #include "format/rows.h"
 #include "quantize/lane_encode.h"
+#include "quantize/row_error.h"
 
 namespace galatea {
+
+/// Which scales blocks get: those of ggml's quantizers, bit for bit, or those of quantize/better_search.h where the
+/// type has them.
+enum class ScaleSearch { reference, better };
 
 /// What an importance matrix (weights of the columns) is to an encoder.
 enum class Importance { unused, optional, required };
@@ -37,14 +43,6 @@ std::span<const Encoder> all_encoders();
 /// nullptr when galatea cannot write the type.
 const Encoder* find_encoder(DType type);
 
-/// How far a row is from its source; single precision is plenty for a report, and a model has millions of rows.
-struct RowError {
-  float squared_error = 0;  ///< sum of (decoded - source)^2
-  float squared_value = 0;  ///< sum of source^2
-  float gain = 0;           ///< sum of decoded^2 - source^2
-  float largest = 0;        ///< of |decoded - source|
-};
-
 /// Collects, row by row while rows are read, how far a quantized tensor is from its source. The sums are
 /// taken in the order of rows, so that they depend on no thread. Rows that were never read count as exact.
 class QuantizationError {
@@ -61,17 +59,20 @@ class QuantizationError {
   double relative_error() const;
   /// The largest |decoded - source|.
   double max_error() const;
+  /// By how much a better search has reduced the root of the weighted squared error, 0 to 1; nothing where none ran
+  /// or nothing was lost before.
+  std::optional<double> search_gain() const;
   /// Of the angle between the tensor and its source, both seen as vectors; 1 where one of them is zero.
   double cosine() const;
 
  private:
   struct Sums {
-    double error = 0, value = 0, gain = 0;
+    double error = 0, value = 0, gain = 0, before_search = 0, after_search = 0;
   };
   Sums sums() const;
 
   struct Row {
-    std::atomic<float> error{0}, value{0}, gain{0}, largest{0};
+    std::atomic<float> error{0}, value{0}, gain{0}, largest{0}, before_search{0}, after_search{0};
   };
   std::vector<Row> rows_;
 };
@@ -86,6 +87,7 @@ class QuantizationError {
 /// columns are not whole blocks or not as many as the weights.
 /// read() throws Error(input) naming row and column when a value is not finite, or too large for the type.
 RowsPtr quantize_rows(RowsPtr source, DType type, std::shared_ptr<QuantizationError> error = nullptr,
-                      std::shared_ptr<const std::vector<float>> importance = nullptr);
+                      std::shared_ptr<const std::vector<float>> importance = nullptr,
+                      ScaleSearch search = ScaleSearch::reference);
 
 }  // namespace galatea

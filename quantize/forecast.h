@@ -22,8 +22,7 @@ void fit_into_memory(const QuantizationPlan& plan, std::uint64_t limit, WriteOpt
 double expected_seconds(const QuantizationPlan& plan, const WriteOptions& options);
 
 /// Reads every tensor of the source that will be changed and throws Error(input) naming tensor, row and column
-/// for the first value that is not a finite number. For plans of several files, of which the first would have
-/// their names before a later one fails.
+/// for the first value that is not a finite number. For before the work: a run of hours does not end with it.
 void require_finite_sources(const QuantizationPlan& plan, Progress& progress);
 
 }  // namespace galatea

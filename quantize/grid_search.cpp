@@ -55,7 +55,7 @@ void append_near(unsigned point, std::span<const std::uint16_t> codes, const Sha
     occurs.at(distances.back()) = true;
   }
   const std::size_t start = near.size();
-  near.push_back(0);
+  near.insert(near.end(), {0, 0});
   int wanted = shape.distances;
   for (std::size_t at = 0; at < farther && wanted > 0; ++at) {
     if (!occurs[at]) continue;
@@ -64,8 +64,9 @@ void append_near(unsigned point, std::span<const std::uint16_t> codes, const Sha
       if (distances[i] == at) near.push_back(codes[i]);
     }
   }
-  while ((near.size() - start - 1) % GridSearch::list_step != 0) near.push_back(near[start + 1]);
-  near[start] = static_cast<std::int32_t>(near.size() - start - 1);
+  near[start + 1] = static_cast<std::int32_t>(near.size() - start - 2);
+  while ((near.size() - start - 2) % GridSearch::list_step != 0) near.push_back(near[start + 2]);
+  near[start] = static_cast<std::int32_t>(near.size() - start - 2);
 }
 
 GridSearch make(IqGrid grid) {

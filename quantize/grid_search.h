@@ -19,7 +19,7 @@ struct GridSearch {
 
   /// By codes: the index of a point of the grid, else -1 - the start of its list in `near`.
   std::vector<std::int32_t> place;
-  /// Lists one after another: their length, filled up, as an element; then so many codes.
+  /// Lists one after another: their length, filled up, and how many of these are points; then the codes.
   std::vector<std::int32_t> near;
 };
 

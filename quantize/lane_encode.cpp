@@ -4,6 +4,7 @@
 
 #define GALATEA_LANE_COUNT 4
 #define GALATEA_LANE_ENCODERS lane_encoders_portable
+#define GALATEA_LANE_IMPROVERS lane_improvers_portable
 #include "quantize/lane_table.inc"
 
 namespace galatea {

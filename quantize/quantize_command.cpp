@@ -28,7 +28,7 @@ using output_command::refuse_same;
 
 struct Options {
   std::string input, output, type, output_type, embedding_type, tokenizer, name, importance, types_file,
-      pruned_layers, split_size, max_memory;
+      pruned_layers, split_size, max_memory, search = "reference";
   std::vector<std::string> types, include, exclude, overrides;
   bool pure = false, fallback = false, leave_output = false, allow_requantize = false, dry_run = false,
        overwrite = false, per_tensor = false, keep_split = false;
@@ -149,11 +149,14 @@ QuantizationPlan make_plan(const Options& options, const Checkpoint& checkpoint,
   how.mix = mix_of(options);
   how.fallback = options.fallback;
   how.allow_requantize = options.allow_requantize;
+  if (options.search == "better") how.search = ScaleSearch::better;
   for (const std::string& text : options.overrides) how.overrides.push_back(parse_metadata_override(text));
   GgufModel model = llama_gguf_model(checkpoint, {options.name, options.tokenizer});
-  std::erase_if(model.metadata,
-                [](const GgufEntry& entry) { return entry.key.starts_with("quantize.imatrix."); });
+  std::erase_if(model.metadata, [](const GgufEntry& entry) {
+    return entry.key.starts_with("quantize.imatrix.") || entry.key == "quantize.search";
+  });
   how.importance = importance_of(options, model, document, console);
+  if (how.search == ScaleSearch::better) model.metadata.push_back({"quantize.search", options.search});
   if (!options.pruned_layers.empty())
     prune_layers(model, how.importance, parse_layers(options.pruned_layers));
   how.split = split_of(options, checkpoint, model.tensors);
@@ -167,6 +170,7 @@ nlohmann::json settings_of(const Options& options) {
           {"leave_output", options.leave_output},
           {"tensor_types", options.types},
           {"tensor_type_file", options.types_file},
+          {"search", options.search},
           {"imatrix", options.importance},
           {"include_weights", options.include},
           {"exclude_weights", options.exclude},
@@ -203,8 +207,8 @@ int say_what_would_be(const Options& options, const QuantizationPlan& plan, cons
 
 std::vector<WrittenFile> write_files(const Options& options, QuantizationPlan& plan,
                                      const WriteOptions& write, const std::filesystem::path& folder) {
-  if (!splits(options)) return {write_file(plan.files.front(), options.output, write)};
   require_finite_sources(plan, *write.progress);
+  if (!splits(options)) return {write_file(plan.files.front(), options.output, write)};
   return write_plan({plan.files}, folder, write);
 }
 
@@ -288,6 +292,11 @@ void bind_quantize(CLI::App& app, Action& chosen) {
       ->type_name("NAME");
   command->add_option("--exclude-weights", options->exclude, "No importance for names with this part")
       ->type_name("NAME");
+  command
+      ->add_option("--search", options->search,
+                   "Scales of blocks: reference (llama.cpp's bytes) or better (less error, more time)")
+      ->check(CLI::IsMember({"reference", "better"}))
+      ->type_name("SEARCH");
   command->add_option("--tokenizer", options->tokenizer, "A tokenizer.model other than the input's own")
       ->type_name("FILE");
   command->add_option("--name", options->name, "general.name in the file (default: that of the input)")

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "format/error.h"
+#include "format/ggml_blocks.h"
+#include "quantize/better_search.h"
 #include "quantize/metadata_override.h"
 
 namespace galatea {
@@ -22,10 +24,12 @@ void need_encoder(DType type) {
 
 void check_source(const Tensor& tensor, DType target, bool allow_requantize) {
   const TypeInfo& source = type_info(tensor.type());
-  if (!source.quantized() || tensor.type() == target || allow_requantize) return;
+  const GgmlType* blocks = decoded_from(*tensor.data);
+  const bool plain = blocks == nullptr && !source.quantized();
+  if (plain || tensor.type() == target || allow_requantize) return;
   throw Error(ErrorKind::usage, "the weights are quantized already; doing it again adds the errors of both")
       .tensor(tensor.name)
-      .found(source.name)
+      .found(blocks != nullptr ? blocks->name : source.name)
       .remedy("start from the F16, BF16 or F32 weights, or give --allow-requantize");
 }
 
@@ -74,6 +78,20 @@ std::shared_ptr<const std::vector<float>> importance_for(const Tensor& tensor, D
   return nullptr;
 }
 
+/// Says which types have no better search.
+void note_plain_searches(QuantizationPlan& plan) {
+  std::map<std::string_view, std::uint64_t> plain;
+  for (const QuantizedTensor& tensor : plan.tensors) {
+    const TypeInfo& type = type_info(tensor.to);
+    if (tensor.from == tensor.to || !type.quantized() || find_improver(tensor.to) != nullptr) continue;
+    ++plain[type.name];
+  }
+  for (const auto& [name, count] : plain) {
+    plan.notes.push_back("no better search for " + std::string(name) + ": the reference's is used for " +
+                         std::to_string(count) + (count == 1 ? " tensor" : " tensors"));
+  }
+}
+
 /// Tensors outside of layers first, then layer by layer, by name.
 void sort_tensors(std::vector<Tensor>& tensors) {
   std::stable_sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
@@ -89,7 +107,7 @@ void sort_metadata(GgufMetadata& metadata) {
   const auto rank = [&](const GgufEntry& entry) {
     if (entry.key == version) return 1;
     if (entry.key == file_type) return 2;
-    return entry.key.starts_with("quantize.imatrix.") ? 3 : 0;
+    return entry.key.starts_with("quantize.") ? 3 : 0;
   };
   std::stable_sort(metadata.begin(), metadata.end(),
                    [&](const GgufEntry& a, const GgufEntry& b) { return rank(a) < rank(b); });
@@ -144,13 +162,14 @@ QuantizationPlan plan_quantization(GgufModel model, std::string file_name, const
     try {
       auto importance = type == tensor.type() ? nullptr : importance_for(tensor, type, options);
       report.weighted = importance != nullptr;
-      tensor.data = quantize_rows(tensor.data, type, report.error, std::move(importance));
+      tensor.data = quantize_rows(tensor.data, type, report.error, std::move(importance), options.search);
     } catch (Error& error) {
       throw error.tensor(tensor.name).file(tensor.file);
     }
     report.bytes = tensor.bytes();
     plan.tensors.push_back(std::move(report));
   }
+  if (options.search == ScaleSearch::better) note_plain_searches(plan);
   if (options.split) {
     plan.files = gguf_split_layouts(file_name, model.metadata, std::move(model.tensors), *options.split);
   } else {

@@ -34,7 +34,7 @@ struct QuantizationPlan {
   std::vector<FileLayout> files;         ///< one, or the parts that were asked for
   std::vector<QuantizedTensor> tensors;  ///< in the order of the files
   std::vector<std::string>
-      notes;  ///< types that were taken for want of whole blocks, tensors without importance
+      notes;  ///< types that were taken for want of whole blocks, types without a better search
 
   /// Of all files, in bytes.
   std::uint64_t size() const;
@@ -49,7 +49,8 @@ struct QuantizeOptions {
   TypeMix mix;
   bool fallback = false;  ///< take other types where rows are no whole blocks, else that is refused
   ImportanceMatrix importance;
-  bool allow_requantize = false;       ///< else a source that is quantized itself is refused
+  bool allow_requantize = false;  ///< else a source that is quantized itself is refused
+  ScaleSearch search = ScaleSearch::reference;
   bool measure = true;                 ///< fill QuantizedTensor::error
   std::vector<GgufEntry> overrides{};  ///< of the metadata, which choices of types follow
   std::optional<GgufSplit> split{};    ///< into parts, `file_name` is their prefix then

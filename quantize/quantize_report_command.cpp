@@ -67,8 +67,33 @@ std::vector<const QuantizedTensor*> worst_of(const QuantizationPlan& plan) {
   return out;
 }
 
+bool searched(const QuantizationPlan& plan) {
+  return std::ranges::any_of(plan.tensors, [](const QuantizedTensor& tensor) {
+    return tensor.error != nullptr && tensor.error->search_gain().has_value();
+  });
+}
+
+/// What the better search has gained, by type: the mean of its tensors.
+void print_gains(const QuantizationPlan& plan, Console& console) {
+  std::string line;
+  for (const TypeInfo& type : all_types()) {
+    double sum = 0;
+    int count = 0;
+    for (const QuantizedTensor& tensor : plan.tensors) {
+      if (tensor.to != type.type || tensor.error == nullptr) continue;
+      const std::optional<double> gain = tensor.error->search_gain();
+      if (!gain) continue;
+      sum += *gain;
+      ++count;
+    }
+    if (count == 0) continue;
+    line += (line.empty() ? "" : ", ") + std::string(type.name) + text(" %.2f %%", 100 * sum / count);
+  }
+  if (!line.empty()) console.print("error less by the better search: " + line);
+}
+
 /// name, type, bits, share of the file, errors: relative, rms, largest, and 1 - cosine, which is the part of it
-/// that can be read.
+/// that can be read; the part of the error that the better search has taken away.
 std::string tensor_line(const QuantizedTensor& tensor, const QuantizationPlan& plan, std::size_t width,
                         bool measured) {
   std::string name = printable(tensor.name);
@@ -82,7 +107,9 @@ std::string tensor_line(const QuantizedTensor& tensor, const QuantizationPlan& p
   const QuantizationError& error = *tensor.error;
   std::snprintf(out.data(), out.size(), " %10.3e %10.3e %10.3e %10.3e", error.relative_error(),
                 error.rms_error(tensor.values()), error.max_error(), 1 - error.cosine());
-  return line + out.data();
+  line += out.data();
+  if (const std::optional<double> gain = error.search_gain()) line += text(" %6.2f %%", 100 * *gain);
+  return line;
 }
 
 void print_tensors(const QuantizationPlan& plan, bool measured, Console& console) {
@@ -92,6 +119,7 @@ void print_tensors(const QuantizationPlan& plan, bool measured, Console& console
   head.resize(width, ' ');
   head += "    type        bytes bits/w    share";
   if (measured) head += "      error        rms    largest   1-cosine";
+  if (measured && searched(plan)) head += "     gain";
   console.print(head);
   for (const QuantizedTensor& tensor : plan.tensors)
     console.print(tensor_line(tensor, plan, width, measured));
@@ -115,6 +143,7 @@ std::string text(const char* pattern, double value) {
 
 void print_table(const QuantizationPlan& plan, bool per_tensor, bool measured, Console& console) {
   per_tensor ? print_tensors(plan, measured, console) : print_types(plan, measured, console);
+  if (measured) print_gains(plan, console);
 }
 
 nlohmann::json document_of(const QuantizationPlan& plan, bool measured) {
@@ -132,6 +161,7 @@ nlohmann::json document_of(const QuantizationPlan& plan, bool measured) {
       entry["relative_error"] = tensor.error->relative_error();
       entry["max_error"] = tensor.error->max_error();
       entry["cosine"] = tensor.error->cosine();
+      if (const std::optional<double> gain = tensor.error->search_gain()) entry["search_gain"] = *gain;
     }
     tensors.push_back(std::move(entry));
   }

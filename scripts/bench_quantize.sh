@@ -6,8 +6,10 @@
 # A model of 1.1B shapes (LAYERS of 22) in F16 is generated in FOLDER (default /dev/shm, which is memory: the disk is not
 # what is measured; needs 6 GB) and quantized into the same folder by all programs, one after the other for each type,
 # with THREADS threads (default 2), the best of ROUNDS (default 1) runs of each. Printed are seconds, GB of F16 weights a
-# second, peak memory, and the ratio to the faster peer; a plain copy before; then the time for a weight in models of 0.1B,
-# 0.4B and 1.1B shapes. TYPES chooses types (those that need no importance matrix).
+# second, peak memory, and the ratio to the faster peer; a plain copy before, and what `--search better` takes of the types of
+# SEARCHED behind. Then the time for a weight, all matrices in SCALING (default Q4_K_S), in models of 0.1B to 13B shapes, of
+# which the largest have two layers here: exit code 1 when one takes 512 MiB or more. TYPES chooses types (those that need no
+# importance matrix).
 . "$(dirname "$0")/lib.sh"
 
 [ -x /usr/bin/time ] || die "needs GNU time: scripts/setup.sh --dev"
@@ -70,9 +72,25 @@ for type in "${types[@]}"; do
     "${fastest:+$(awk "BEGIN {printf \"%.2f times as fast\", $fastest / $seconds}")}"
 done
 
-say "nanoseconds for a weight, ${SCALING:=Q4_K_M}, galatea"
-for shape in 0.1B 0.4B 1.1B; do
-  model "$shape" ${LAYERS:+--layers "$LAYERS"}
-  read -r seconds memory < <(measured "$galatea" --quiet --threads "$threads" quantize model.gguf out.gguf --type "$SCALING")
-  printf '%-6s %10.2f ns, %.2f s, %d MiB\n' "$shape" "$(awk "BEGIN {print $seconds * 2e9 / $bytes}")" "$seconds" "$memory"
+say "galatea quantize --search better, beside its own reference search"
+for type in ${SEARCHED-Q4_0 Q8_0 Q3_K_S Q4_K_M Q6_K IQ4_XS}; do
+  read -r plain memory < <(measured "$galatea" --quiet --threads "$threads" quantize model.gguf out.gguf --type "$type")
+  read -r seconds memory < <(measured "$galatea" --quiet --threads "$threads" quantize model.gguf out.gguf --type "$type" \
+    --search better)
+  row "$type" "galatea, better search" "$seconds" "$memory" "$(awk "BEGIN {printf \"%.2f times the time\", $seconds / $plain}")"
 done
+
+say "nanoseconds for a weight, ${SCALING:=Q4_K_S} for all matrices, galatea"
+most=0
+for shape in ${SHAPES-0.1B 0.4B 1.1B 7B 13B}; do
+  case $shape in
+    7B | 13B) layers=2 ;;
+    *) layers=${LAYERS-} ;;
+  esac
+  model "$shape" ${layers:+--layers "$layers"}
+  read -r seconds memory < <(measured "$galatea" --quiet --threads "$threads" quantize model.gguf out.gguf --type "$SCALING" --pure)
+  printf '%-6s %10.2f ns, %.2f s for %d MB, %d MiB\n' "$shape" "$(awk "BEGIN {print $seconds * 2e9 / $bytes}")" "$seconds" \
+    "$((bytes / 1000000))" "$memory"
+  if ((memory > most)); then most=$memory; fi
+done
+((most < 512)) || die "took $most MiB, 512 is the limit"

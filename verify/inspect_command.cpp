@@ -155,6 +155,12 @@ bool inspect_foreign_gguf(const InspectOptions& options, const Error& problem, C
   return true;
 }
 
+std::string kind_of(const Checkpoint& checkpoint) {
+  const GgufFile* gguf = checkpoint.gguf();
+  const std::string* ggml = gguf == nullptr ? nullptr : gguf->get_string("ggml.container");
+  return ggml == nullptr ? std::string(to_string(checkpoint.kind())) : *ggml;
+}
+
 int inspect(const InspectOptions& options, Console& console) {
   std::optional<Checkpoint> opened;
   try {
@@ -164,9 +170,9 @@ int inspect(const InspectOptions& options, Console& console) {
     throw;
   }
   const Checkpoint& checkpoint = *opened;
-  nlohmann::json document = {{"path", options.path}, {"kind", to_string(checkpoint.kind())}};
+  nlohmann::json document = {{"path", options.path}, {"kind", kind_of(checkpoint)}};
   draw(options, checkpoint.tensors(), document);
-  console.print(options.path + ": " + std::string(to_string(checkpoint.kind())));
+  console.print(options.path + ": " + kind_of(checkpoint));
   if (checkpoint.has_config()) {
     document["config"] = config_json(checkpoint.config());
     for (const auto& [key, value] : document["config"].items())

@@ -9,7 +9,11 @@ try score --ctx 256 --json --expect 49.5013 --tolerance 1e-5 >result
 sed '$d' result | json /protocol /tokens /windows /scored_tokens /stream_sha256 /expected /passed
 tail -n 1 result
 try score --ctx 256 --precision fast --expect 49.5013 --tolerance 1e-3 | grep -c PASS
-galatea perplexity --help | grep -e --precision
+galatea perplexity --help | grep -e --precision -e --times
+score --ctx 256 --times --json >timed.json
+grep -c '"tokens_per_second"' timed.json
+score --ctx 256 --times | grep '^time' | sed 's/ [0-9][0-9.:]*/ N/g'
+try score --ctx 256 --max-memory 1M
 
 try galatea perplexity $model --ids ids.i32 --ctx 256 --threads 1 --precision f32 --expect 10 >result
 sed 's/[0-9.]* +.*/.../' result

@@ -32,6 +32,18 @@ done
 cmp by-gguf/model.safetensors by-dat/model.safetensors && echo "the same by both forms"
 rm -r by-gguf* by-dat*
 
+echo "-- a better search for scales"
+galatea quantize $model better.gguf --type Q4_K_M --search better --quiet --name miniature | head -n 5
+GALATEA_ISA=scalar galatea --threads 3 quantize $model again.gguf --type Q4_K_M --search better --quiet --name miniature \
+  --json | json /tensors/0/search_gain
+cmp better.gguf again.gguf && echo "the same on any threads and instructions"
+galatea inspect better.gguf --json | json /metadata/quantize.search
+json /options/search <better.gguf.galatea.json
+galatea quantize better.gguf again.gguf --type Q4_0 --search reference --allow-requantize --quiet --overwrite >/dev/null
+galatea inspect again.gguf --json | grep -c quantize.search
+rm better.gguf* again.gguf*
+galatea quantize $model grid.gguf --type IQ3_S --search better --dry-run 2>&1 | grep 'no better search'
+
 echo "-- what it would cost, and a ceiling"
 galatea quantize $model new.gguf --type Q4_K_M --dry-run --quiet |
   sed -nE 's/^about [0-9:.]+( s)? and at most [0-9.]+ MB of memory$/time and memory/p'
@@ -83,6 +95,7 @@ try galatea quantize $model new.gguf --type Q4_K_S --exclude-weights attn --quie
 try galatea quantize $model new.gguf --type Q4_K_S --imatrix half.gguf --quiet
 try galatea quantize $model q.gguf --type Q4_0 --quiet
 try galatea quantize $model new.gguf --type Q4_9 --quiet
+try galatea quantize $model new.gguf --type Q4_0 --search best --quiet
 try galatea quantize q.gguf new.gguf --type Q5_1 --quiet
 try galatea quantize nowhere new.gguf --type Q4_0 --quiet
 head -c 300000 half.gguf >cut.gguf

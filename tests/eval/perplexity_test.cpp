@@ -325,7 +325,7 @@ TEST(Perplexity, SameBitsForAnyBatchAndThreads) {
   const PerplexityResult expected = perplexity(model, stream, options);
   for (const std::uint64_t windows : {1U, 2U, 3U, 6U}) {
     for (const int threads : {1, 2, 3}) {
-      options.activation_bytes = windows * forward_bytes(model.config, 20);
+      options.max_memory = forward_bytes(model.config, 20 * windows, 20, threads);
       options.forward.threads = threads;
       const PerplexityResult found = perplexity(model, stream, options);
       EXPECT_EQ(found.window_losses, expected.window_losses)
@@ -333,6 +333,17 @@ TEST(Perplexity, SameBitsForAnyBatchAndThreads) {
       EXPECT_EQ(found.perplexity, expected.perplexity);
     }
   }
+}
+
+TEST(Perplexity, TooLittleMemoryForAWindowIsRefused) {
+  const LlamaModel model = random_model(small_config(), test::random_matrices(4));
+  PerplexityOptions options;
+  options.context = 20;
+  options.forward.threads = 2;
+  options.max_memory = forward_bytes(model.config, 20, 20, 2) - 1;
+  EXPECT_THROW(perplexity(model, random_stream(40, 53), options), Error);
+  ++options.max_memory;
+  EXPECT_EQ(perplexity(model, random_stream(40, 53), options).window_losses.size(), 2U);
 }
 
 TEST(Perplexity, WhatCannotBeScoredIsRefused) {
@@ -382,7 +393,7 @@ TEST(Perplexity, ReportsTokensAndStopsWhenAsked) {
   const TokenStream stream = random_stream(5 * 20, 53);
   PerplexityOptions options;
   options.context = 20;
-  options.activation_bytes = 1;
+  options.max_memory = forward_bytes(model.config, 20, 20, 0);  // a window at a time
   Watch whole(1000);
   options.forward.progress = &whole;
   perplexity(model, stream, options);

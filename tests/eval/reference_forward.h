@@ -22,14 +22,26 @@ inline Vector values_of(const Rows& rows) {
   return {values.begin(), values.end()};
 }
 
-inline Vector times(const Rows& matrix, const Vector& in) {
-  const Vector values = values_of(matrix);
-  Vector out(matrix.rows(), 0.0);
+inline Vector times(const Vector& values, const Vector& in) {
+  Vector out(values.size() / in.size(), 0.0);
   for (std::size_t r = 0; r < out.size(); ++r) {
     for (std::size_t c = 0; c < in.size(); ++c) out[r] += values[r * in.size() + c] * in[c];
   }
   return out;
 }
+
+/// The matrices of a layer.
+struct ReferenceLayer {
+  Vector q, k, v, o, gate, up, down;
+  explicit ReferenceLayer(const LlamaLayer& layer)
+      : q(values_of(*layer.q)),
+        k(values_of(*layer.k)),
+        v(values_of(*layer.v)),
+        o(values_of(*layer.o)),
+        gate(values_of(*layer.gate)),
+        up(values_of(*layer.up)),
+        down(values_of(*layer.down)) {}
+};
 
 inline Vector rms_norm(const Vector& in, const std::vector<float>& weight, double eps) {
   double squares = 0;
@@ -69,15 +81,16 @@ inline std::vector<Vector> reference_logits(const LlamaModel& model, std::span<c
     states.emplace_back(first, first + static_cast<std::ptrdiff_t>(hidden));
   }
   for (const LlamaLayer& layer : model.layers) {
+    const ReferenceLayer weights_of(layer);
     std::vector<Vector> keys, values;
     for (std::size_t p = 0; p < states.size(); ++p) {
       const Vector normed = rms_norm(states[p], layer.attn_norm, config.rms_norm_eps);
-      Vector query = times(*layer.q, normed);
-      Vector key = times(*layer.k, normed);
+      Vector query = times(weights_of.q, normed);
+      Vector key = times(weights_of.k, normed);
       rotate(query, dim, p, config.rope_theta);
       rotate(key, dim, p, config.rope_theta);
       keys.push_back(key);
-      values.push_back(times(*layer.v, normed));
+      values.push_back(times(weights_of.v, normed));
       Vector mixed(config.heads * dim, 0.0);
       for (std::size_t h = 0; h < config.heads; ++h) {
         const std::size_t kv = h / group * dim;
@@ -93,22 +106,23 @@ inline std::vector<Vector> reference_logits(const LlamaModel& model, std::span<c
           for (std::size_t d = 0; d < dim; ++d) mixed[h * dim + d] += weights[s] / sum * values[s][kv + d];
         }
       }
-      const Vector change = times(*layer.o, mixed);
+      const Vector change = times(weights_of.o, mixed);
       for (std::size_t i = 0; i < hidden; ++i) states[p][i] += change[i];
     }
     for (Vector& state : states) {
       const Vector normed = rms_norm(state, layer.ffn_norm, config.rms_norm_eps);
-      Vector gate = times(*layer.gate, normed);
-      const Vector up = times(*layer.up, normed);
+      Vector gate = times(weights_of.gate, normed);
+      const Vector up = times(weights_of.up, normed);
       for (std::size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
-      const Vector change = times(*layer.down, gate);
+      const Vector change = times(weights_of.down, gate);
       for (std::size_t i = 0; i < hidden; ++i) state[i] += change[i];
     }
   }
+  const Vector output = values_of(*model.output);
   std::vector<Vector> logits;
   logits.reserve(states.size());
   for (const Vector& state : states)
-    logits.push_back(times(*model.output, rms_norm(state, model.final_norm, config.rms_norm_eps)));
+    logits.push_back(times(output, rms_norm(state, model.final_norm, config.rms_norm_eps)));
   return logits;
 }
 

@@ -77,7 +77,7 @@ TEST(ScoreJournal, ARunThatWasStoppedAnywhereEndsWithTheSameBits) {
   stream.sha256 = std::string(64, '0');
   PerplexityOptions options;
   options.context = 20;
-  options.activation_bytes = 1;  // a window at a time
+  options.max_memory = forward_bytes(model.config, 20, 20, 0);  // a window at a time
   const WindowSet windows = make_windows(*options.protocol, stream, 20, 0, 1);
   const auto writer = [&](const char* name, bool keep) {
     return std::make_unique<KlBaseWriter>(
@@ -94,6 +94,7 @@ TEST(ScoreJournal, ARunThatWasStoppedAnywhereEndsWithTheSameBits) {
   for (std::uint64_t stop = 45; !found; stop += 50) {
     ASSERT_LT(++runs, 20);
     options.forward.threads = runs % 3 + 1;
+    options.max_memory = forward_bytes(model.config, 20, 20, options.forward.threads);
     ScoreJournal journal(folder / "journal", "run");
     const auto part_writer = writer("parts", true);
     EXPECT_EQ(part_writer->continues(), runs > 1);

@@ -1,10 +1,5 @@
 // Every file of tests/attacks is refused with the words that its README promises.
 #include <gtest/gtest.h>
-#include <sys/resource.h>
-
-#include <chrono>
-#include <set>
-#include <sstream>
 
 #include <nlohmann/json.hpp>
 
@@ -12,6 +7,7 @@
 #include "format/safetensors.h"
 #include "format/shard_index.h"
 #include "format/torch_file.h"
+#include "tests/support/attacks.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -19,21 +15,7 @@ namespace {
 
 const std::filesystem::path folder = std::filesystem::path(GALATEA_SOURCE_DIR) / "tests/attacks";
 
-struct Attack {
-  std::string file, answer;
-};
-
-std::vector<Attack> attacks() {
-  std::vector<Attack> out;
-  std::istringstream lines(test::read_bytes(folder / "README.md"));
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with("| ") || line.starts_with("| file")) continue;
-    const std::size_t end = line.find(" | ");
-    const std::size_t from = line.find("| `", end) + 3;
-    out.push_back({line.substr(2, end - 2), line.substr(from, line.rfind('`') - from)});
-  }
-  return out;
-}
+using test::Attack;
 
 void open_any(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
@@ -46,43 +28,19 @@ void open_any(const std::filesystem::path& path) {
   }
 }
 
-long peak_kilobytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss;
-}
-
 class AttackTest : public testing::TestWithParam<Attack> {};
 
 TEST_P(AttackTest, IsRefusedAtOnceWithItsWords) {
-  const auto begin = std::chrono::steady_clock::now();
-  const long before = peak_kilobytes();
-  try {
-    open_any(folder / GetParam().file);
-    ADD_FAILURE() << "accepted";
-  } catch (const Error& error) {
-    const std::string text = error.what();
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_NE(text.find(GetParam().answer), std::string::npos) << text;
-    EXPECT_NE(text.find(GetParam().file), std::string::npos) << text;
-    EXPECT_EQ(text.find('\x1b'), std::string::npos);
-  }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
-  EXPECT_LT(peak_kilobytes() - before, 300 * 1024);
+  test::expect_refused_at_once(folder, GetParam(), 300, open_any);
   EXPECT_FALSE(std::filesystem::exists("executed-by-pickle"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, AttackTest, testing::ValuesIn(attacks()), [](const auto& instance) {
-  const std::string& name = instance.param.file;
-  return "attack_" + name.substr(0, name.find('.'));
-});
+INSTANTIATE_TEST_SUITE_P(Files, AttackTest, testing::ValuesIn(test::attacks_of(folder)),
+                         test::name_of_attack);
 
 TEST(Attacks, AllFilesAreInTheTable) {
-  std::set<std::string> listed{"README.md", "adapters", "gguf"}, there;  // with tables and tests of their own
-  for (const Attack& attack : attacks()) listed.insert(attack.file);
-  for (const std::string& name : test::list_folder(folder)) there.insert(name);
-  EXPECT_EQ(listed, there);
-  EXPECT_GT(listed.size(), 40U);
+  test::expect_all_listed(folder, {"adapters", "ggml", "gguf"});  // with tables and tests of their own
+  EXPECT_GT(test::attacks_of(folder).size(), 40U);
 }
 
 TEST(Attacks, SamplesOfTorchThatAskForMore) {

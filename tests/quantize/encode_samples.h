@@ -40,15 +40,15 @@ enum class Kind {
 };
 
 /// Kinds that every search for scales can take.
-inline constexpr std::array lane_kinds = {Kind::weights,   Kind::heavy_tails, Kind::constant,     Kind::zeros,
-                                   Kind::subnormal, Kind::outliers,    Kind::halves,       Kind::tiny_or_zero,
-                                   Kind::positive,  Kind::negative,    Kind::small_scales, Kind::wide_range,
-                                   Kind::sparse};
+inline constexpr std::array lane_kinds = {
+    Kind::weights,      Kind::heavy_tails, Kind::constant,     Kind::zeros,    Kind::subnormal,
+    Kind::outliers,     Kind::halves,      Kind::tiny_or_zero, Kind::positive, Kind::negative,
+    Kind::small_scales, Kind::wide_range,  Kind::sparse};
 /// Kinds for rounding alone, up to the limits of float32.
-inline constexpr std::array block_kinds = {Kind::weights,        Kind::heavy_tails,  Kind::constant, Kind::zeros,
-                                    Kind::subnormal,      Kind::outliers,     Kind::any_bits, Kind::halves,
-                                    Kind::quarters,       Kind::tiny_or_zero, Kind::positive, Kind::negative,
-                                    Kind::near_subnormal, Kind::largest,      Kind::sparse};
+inline constexpr std::array block_kinds = {
+    Kind::weights,  Kind::heavy_tails, Kind::constant,       Kind::zeros,    Kind::subnormal,
+    Kind::outliers, Kind::any_bits,    Kind::halves,         Kind::quarters, Kind::tiny_or_zero,
+    Kind::positive, Kind::negative,    Kind::near_subnormal, Kind::largest,  Kind::sparse};
 
 /// Values of one kind, scales varying by block of 32.
 inline void fill(std::vector<float>& values, Kind kind, std::mt19937_64& random) {

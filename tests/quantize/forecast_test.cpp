@@ -82,5 +82,22 @@ TEST(Forecast, values_that_are_not_finite_are_found_with_their_place) {
   }
 }
 
+TEST(Forecast, values_that_are_not_finite_are_found_in_every_type_by_its_bits) {
+  for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+      std::vector<float> values(300 * 64, 65504.0F);
+      QuantizationPlan plan;
+      plan.tensors.emplace_back();
+      plan.tensors[0].name = "w";
+      plan.tensors[0].source = cast_rows(memory_rows(values, 300, 64), type);
+      EXPECT_NO_THROW(require_finite_sources(plan, silent_progress()));
+      values[299 * 64 + 63] = bad;
+      plan.tensors[0].source = cast_rows(memory_rows(values, 300, 64), type);
+      EXPECT_THROW(require_finite_sources(plan, silent_progress()), Error) << type_info(type).name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace galatea
