@@ -14,8 +14,9 @@
 # generated weights they mean nothing, but must agree.
 #
 # `memory`: a model of SHAPE (default 13B) whose file is sparse where it can be (weights of zero, which are read, decoded and
-# multiplied like others; a whole F16 file of 26 GB takes a few MB) is scored on WINDOWS windows (default 2) of 2,048 tokens;
-# peak memory, with and without --max-memory, and how long the corpora's 474 windows would take at the measured rate.
+# multiplied like others; a whole F16 file of 26 GB takes a few MB) is scored on WINDOWS windows (default 2) of 2,048 tokens
+# with --precision PRECISION (default exact): peak memory for each of LIMITS (default "default 4G") as --max-memory, and how
+# long the corpora's 474 windows would take at the measured rate.
 #
 # TOKENIZER is LLaMA's tokenizer.model (default $GALATEA_DATA/tokenizer.model), since the peers want the whole vocabulary.
 # FOLDER (default /dev/shm, which is memory: the disk is not what is measured) holds the files.
@@ -86,7 +87,7 @@ PYTHON
   for limit in ${LIMITS:-default 4G}; do
     option=()
     [ "$limit" = default ] || option=(--max-memory "$limit")
-    scored model --ids ids.i32 --ctx 2048 "${option[@]+"${option[@]}"}"
+    scored model --ids ids.i32 --ctx 2048 --precision "${PRECISION:-exact}" "${option[@]+"${option[@]}"}"
     read -r seconds memory <time
     read -r total product decode attention head rate < <(value seconds product decode attention head tokens_per_second)
     printf -- '--max-memory %-8s peak %d MiB, %.1f tokens a second (%.0f s: product %.0f, decode %.0f, attention %.0f, head %.0f)\n' \

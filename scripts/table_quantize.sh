@@ -29,6 +29,8 @@ else
     tr -s ' ' '\n' | grep -E '^(I?Q[0-9]|B?F[0-9]|TQ|MXFP4)')
 fi
 
+# llama.cpp's rearranged blocks crash on some processors, with its own files too: the blocks as they are stored.
+as_stored() { if grep -q -e --no-repack <<<"$("$1" --help 2>&1)"; then echo --no-repack; fi; }
 name_of() { printf '%s' "${1%/build/*}" | sed 's|.*/||'; }
 head='| type | bits a weight | bytes | perplexity |' line='|---|---|---|---|'
 for peer in ${peers[@]+"${peers[@]}"}; do head+=" $(name_of "$peer") |" line+='---|'; done
@@ -46,7 +48,7 @@ for type in "${types[@]}"; do
     --windows ":$windows" | awk '$1 == "perplexity" {print $2}')
   row="| $type$mark | $bits | $(stat -c %s m.gguf) | $(printf '%.3f' "$ours") |"
   for peer in ${peers[@]+"${peers[@]}"}; do
-    theirs=$("$peer" -m m.gguf -f "$text" -c 256 -t "$(nproc)" --chunks "$windows" 2>&1 |
+    theirs=$("$peer" -m m.gguf -f "$text" -c 256 -t "$(nproc)" --chunks "$windows" $(as_stored "$peer") 2>&1 |
       sed -n 's/.*Final estimate: PPL.* = \([0-9.]*\) .*/\1/p')
     verdict=
     if [ -z "$theirs" ] || ! awk "BEGIN {exit !(($ours - $theirs) ^ 2 < (0.005 * $ours) ^ 2)}"; then
