@@ -29,4 +29,9 @@ std::uint64_t lora_chain_length(std::uint64_t rank);
 void lora_product(std::span<const float> left, std::span<const float> right, std::span<float> out,
                   std::uint64_t rank, Isa isa = active_isa());
 
+/// The same in float64, the chain not cut: each product of two float32 is exact there, so fused or not gives the
+/// same bits.
+void lora_product(std::span<const float> left, std::span<const float> right, std::span<double> out,
+                  std::uint64_t rank, Isa isa = active_isa());
+
 }  // namespace galatea

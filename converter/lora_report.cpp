@@ -1,5 +1,7 @@
 #include "converter/lora_report.h"
 
+#include <immintrin.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -9,10 +11,101 @@
 #include <utility>
 
 #include "format/error.h"
+#include "format/isa.h"
 #include "format/little_endian.h"
 
 namespace galatea {
 namespace {
+
+constexpr std::size_t lanes = 8;
+
+/// Sums in eight lanes, whose order is fixed: the same for every processor.
+struct Changes {
+  std::array<double, lanes> squares{};
+  std::array<float, lanes> largest{};
+  std::array<std::uint32_t, lanes> changed{}, underflowed{};
+};
+
+inline __attribute__((always_inline)) void see_change(const float* base, const float* before,
+                                                      const float* after, std::size_t lane, Changes& sums) {
+  const double change = double{after[lane]} - double{base[lane]};
+  const auto size = static_cast<float>(__builtin_fabs(change));
+  sums.squares[lane] += change * change;
+  sums.largest[lane] = sums.largest[lane] < size ? size : sums.largest[lane];
+  sums.changed[lane] += after[lane] != base[lane] ? 1U : 0U;
+  sums.underflowed[lane] += (before[lane] != 0.0F ? 1U : 0U) & (after[lane] == 0.0F ? 1U : 0U);
+}
+
+void see_changes_scalar(const float* base, const float* before, const float* after, std::size_t count,
+                        Changes& out) {
+  Changes sums;
+  const std::size_t whole = count - count % lanes;
+  for (std::size_t i = 0; i < whole; i += lanes) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) see_change(base + i, before + i, after + i, lane, sums);
+  }
+  for (std::size_t i = whole; i < count; ++i)
+    see_change(base + whole, before + whole, after + whole, i - whole, sums);
+  out = sums;
+}
+
+#if defined(__x86_64__)
+/// Eight lanes at once; the same sums.
+__attribute__((target("avx2"))) void see_changes_avx2(const float* base, const float* before,
+                                                      const float* after, std::size_t count, Changes& out) {
+  __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
+  __m256 largest = _mm256_setzero_ps();
+  __m256i changed = _mm256_setzero_si256(), underflowed = _mm256_setzero_si256();
+  const __m256 zero = _mm256_setzero_ps();
+  const __m256d sign = _mm256_set1_pd(-0.0);
+  const std::size_t whole = count - count % lanes;
+  for (std::size_t i = 0; i < whole; i += lanes) {
+    const __m256 from = _mm256_loadu_ps(base + i), to = _mm256_loadu_ps(after + i);
+    const __m256d below = _mm256_sub_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(to)),
+                                        _mm256_cvtps_pd(_mm256_castps256_ps128(from)));
+    const __m256d above = _mm256_sub_pd(_mm256_cvtps_pd(_mm256_extractf128_ps(to, 1)),
+                                        _mm256_cvtps_pd(_mm256_extractf128_ps(from, 1)));
+    low = _mm256_add_pd(low, _mm256_mul_pd(below, below));
+    high = _mm256_add_pd(high, _mm256_mul_pd(above, above));
+    const __m256 size = _mm256_set_m128(_mm256_cvtpd_ps(_mm256_andnot_pd(sign, above)),
+                                        _mm256_cvtpd_ps(_mm256_andnot_pd(sign, below)));
+    largest = _mm256_max_ps(size, largest);  // of a NaN and a number the second, as in one lane
+    const __m256 differs = _mm256_cmp_ps(to, from, _CMP_NEQ_UQ);
+    const __m256 vanished = _mm256_and_ps(_mm256_cmp_ps(_mm256_loadu_ps(before + i), zero, _CMP_NEQ_UQ),
+                                          _mm256_cmp_ps(to, zero, _CMP_EQ_OQ));
+    changed = _mm256_sub_epi32(changed, _mm256_castps_si256(differs));
+    underflowed = _mm256_sub_epi32(underflowed, _mm256_castps_si256(vanished));
+  }
+  Changes sums;
+  _mm256_storeu_pd(sums.squares.data(), low);
+  _mm256_storeu_pd(sums.squares.data() + 4, high);
+  _mm256_storeu_ps(sums.largest.data(), largest);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums.changed.data()), changed);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums.underflowed.data()), underflowed);
+  for (std::size_t i = whole; i < count; ++i)
+    see_change(base + whole, before + whole, after + whole, i - whole, sums);
+  out = sums;
+}
+#endif
+
+ChangeCounter::Row compare(std::span<const float> base, std::span<const float> before,
+                           std::span<const float> after) {
+  Changes sums;
+#if defined(__x86_64__)
+  static const auto see = active_isa() >= Isa::avx2 ? see_changes_avx2 : see_changes_scalar;
+#else
+  constexpr auto see = see_changes_scalar;
+#endif
+  see(base.data(), before.data(), after.data(), after.size(), sums);
+  ChangeCounter::Row row;
+  row.seen = true;
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    row.squares += sums.squares[lane];
+    row.largest = std::max(row.largest, sums.largest[lane]);
+    row.changed += sums.changed[lane];
+    row.underflowed += sums.underflowed[lane];
+  }
+  return row;
+}
 
 class WatchedRows final : public Rows {
  public:
@@ -27,30 +120,29 @@ class WatchedRows final : public Rows {
 
   void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
     if (count == 0 || cols() == 0) return;
-    // Kept from call to call: fresh pages for every chunk take longer than the sums.
-    static thread_local std::vector<float> before;
-    const bool rounded = counter_ && source_->type() != type();
-    const std::span<float> unrounded = rounded ? grown(before, count * cols()) : std::span<float>();
-    round_rows(first, count, unrounded, out);
-    // Some rows after the other, so that they stay in the cache.
+    // Some rows after the other, so that all that is done with them happens in the cache; memory kept from call to
+    // call, since fresh pages take longer than the sums.
     const std::uint64_t step = std::max<std::uint64_t>(1, values_at_once / cols());
-    std::vector<float> after(static_cast<std::size_t>(std::min(step, count) * cols()));
-    std::vector<float> base(counter_ ? after.size() : 0);
+    static thread_local std::vector<float> before, after, base;
+    const bool rounded = counter_ && source_->type() != type();
     for (std::uint64_t row = 0; row < count; row += step) {
       const std::uint64_t some = std::min(step, count - row);
-      const std::span<float> values = std::span(after).first(static_cast<std::size_t>(some * cols()));
-      type_info(type()).decode(out.data() + row * row_bytes(), values.data(), values.size());
+      const std::span<float> unrounded = rounded ? grown(before, some * cols()) : std::span<float>();
+      const std::span<float> values = grown(after, some * cols());
+      const std::span<std::byte> stored = out.subspan(static_cast<std::size_t>(row * row_bytes()),
+                                                      static_cast<std::size_t>(some * row_bytes()));
+      round_rows(first + row, some, unrounded, stored);
+      type_info(type()).decode(stored.data(), values.data(), values.size());
       if (!all_finite(values)) refuse(first + row, values);
       if (!counter_) continue;
-      read_base(first + row, some, base);
+      const std::span<float> from = grown(base, some * cols());
+      read_base(first + row, some, from);
       for (std::uint64_t r = 0; r < some; ++r) {
         const auto width = static_cast<std::size_t>(cols());
         const auto at = static_cast<std::size_t>(r) * width;
         const std::span<const float> written = values.subspan(at, width);
-        counter_->row(first + row + r) = compare(
-            std::span(base).subspan(at, width),
-            rounded ? unrounded.subspan(static_cast<std::size_t>((row + r) * cols()), width) : written,
-            written);
+        counter_->row(first + row + r) =
+            compare(from.subspan(at, width), rounded ? unrounded.subspan(at, width) : written, written);
       }
     }
   }
@@ -64,9 +156,10 @@ class WatchedRows final : public Rows {
   }
 
  private:
-  static constexpr std::uint64_t values_at_once = 65536;
+  static constexpr std::uint64_t values_at_once = 131072;
 
-  static std::span<float> grown(std::vector<float>& values, std::uint64_t count) {
+  template <class Value>
+  static std::span<Value> grown(std::vector<Value>& values, std::uint64_t count) {
     if (values.size() < count) values.resize(static_cast<std::size_t>(count));
     return std::span(values).first(static_cast<std::size_t>(count));
   }
@@ -90,9 +183,10 @@ class WatchedRows final : public Rows {
       type_info(type()).encode(before.data(), out.data(), before.size());
       return;
     }
-    std::vector<double> exact(before.size());
-    source_->read(first, count, std::as_writable_bytes(std::span(exact)));
-    convert_plain(from, std::as_bytes(std::span(exact)).data(), type(), out.data(), exact.size());
+    static thread_local std::vector<double> sums;
+    const std::span<double> exact = grown(sums, before.size());
+    source_->read(first, count, std::as_writable_bytes(exact));
+    convert_plain(from, std::as_bytes(exact).data(), type(), out.data(), exact.size());
     std::transform(exact.begin(), exact.end(), before.begin(),
                    [](double x) { return static_cast<float>(x); });
   }
@@ -101,37 +195,6 @@ class WatchedRows final : public Rows {
     unsigned bad = 0;
     for (const float value : values) bad |= std::fabs(value) <= std::numeric_limits<float>::max() ? 0U : 1U;
     return bad == 0;
-  }
-
-  /// In eight lanes, whose order is fixed.
-  static ChangeCounter::Row compare(std::span<const float> base, std::span<const float> before,
-                                    std::span<const float> after) {
-    constexpr std::size_t lanes = 8;
-    std::array<double, lanes> squares{};
-    std::array<float, lanes> largest{};
-    std::array<std::uint32_t, lanes> changed{}, underflowed{};
-    const auto see = [&](std::size_t i, std::size_t lane) {
-      const double change = double{after[i]} - double{base[i]};
-      const auto size = static_cast<float>(std::fabs(change));
-      squares[lane] += change * change;
-      largest[lane] = largest[lane] < size ? size : largest[lane];
-      changed[lane] += after[i] != base[i] ? 1U : 0U;
-      underflowed[lane] += (before[i] != 0.0F ? 1U : 0U) & (after[i] == 0.0F ? 1U : 0U);
-    };
-    const std::size_t whole = after.size() - after.size() % lanes;
-    for (std::size_t i = 0; i < whole; i += lanes) {
-      for (std::size_t lane = 0; lane < lanes; ++lane) see(i + lane, lane);
-    }
-    for (std::size_t i = whole; i < after.size(); ++i) see(i, i - whole);
-    ChangeCounter::Row row;
-    row.seen = true;
-    for (std::size_t lane = 0; lane < lanes; ++lane) {
-      row.squares += squares[lane];
-      row.largest = std::max(row.largest, largest[lane]);
-      row.changed += changed[lane];
-      row.underflowed += underflowed[lane];
-    }
-    return row;
   }
 
   [[noreturn]] void refuse(std::uint64_t first, std::span<const float> values) const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "converter/lora_factors.h"
 #include "converter/lora_length.h"
 #include "converter/lora_product.h"
 #include "format/error.h"
@@ -37,16 +38,20 @@ std::vector<float> rows_f32(const Rows& matrix, std::uint64_t first, std::uint64
   return out;
 }
 
-std::vector<double> rows_f64(const Rows& matrix, std::uint64_t first, std::uint64_t count) {
-  const auto elements = static_cast<std::size_t>(count * matrix.cols());
-  std::vector<double> out(elements);
-  if (matrix.type() == DType::f64) {
-    matrix.read(first, count, std::as_writable_bytes(std::span(out)));
-    return out;
-  }
-  const std::vector<float> values = rows_f32(matrix, first, count);
+/// Memory kept from call to call: fresh pages for every few rows take longer than the sums. Not to be held while
+/// other rows are read, which may use it, too.
+template <class Value>
+std::span<Value> scratch(std::size_t count) {
+  static thread_local std::vector<Value> kept;
+  if (kept.size() < count) kept.resize(count);
+  return std::span(kept).first(count);
+}
+
+void read_f64(const Rows& matrix, std::uint64_t first, std::uint64_t count, std::span<double> out) {
+  if (matrix.type() == DType::f64) return matrix.read(first, count, std::as_writable_bytes(out));
+  std::vector<float> values(out.size());
+  matrix.read_f32(first, count, values);
   std::copy(values.begin(), values.end(), out.begin());
-  return out;
 }
 
 void round_to(DType type, std::span<float> values) {
@@ -67,14 +72,26 @@ class LoraRows : public Rows {
         rounding_(rounding) {}
 
  protected:
-  struct Factors {
-    std::vector<float> left, right;
-  };
-  Factors factors(std::uint64_t first, std::uint64_t count) const {
+  LoraFactors load() const {
     const Rows& down = *update_.down;
     const Rows& up = *update_.up;
-    if (update_.transposed) return {columns_f32(down, first, count), columns_f32(up, 0, up.cols())};
-    return {rows_f32(up, first, count), rows_f32(down, 0, down.rows())};
+    if (update_.transposed) return {columns_f32(down, 0, down.cols()), columns_f32(up, 0, up.cols())};
+    return {rows_f32(up, 0, up.rows()), rows_f32(down, 0, down.rows())};
+  }
+  /// Of rows [first, first + count), a few after the other so that they stay in the cache.
+  template <class Value, class Work>
+  void by_few_rows(std::uint64_t first, std::uint64_t count, std::span<Value> out, const Work& work) const {
+    constexpr std::uint64_t rows_at_once = 32;
+    const std::uint64_t rank = update_.down->rows();
+    const LoraFactorCache::Use factors(factors_);
+    for (std::uint64_t row = 0; row < count; row += rows_at_once) {
+      const std::uint64_t some = std::min(rows_at_once, count - row);
+      const std::span<const float> left =
+          std::span(factors->left)
+              .subspan(static_cast<std::size_t>((first + row) * rank), static_cast<std::size_t>(some * rank));
+      work(first + row, some, left, factors->right,
+           out.subspan(static_cast<std::size_t>(row * cols()), static_cast<std::size_t>(some * cols())));
+    }
   }
   /// Adds up the squares of every column of `sum`, once: lengths of an embedding's dimensions.
   template <class Value, class Sum>
@@ -92,6 +109,9 @@ class LoraRows : public Rows {
   RowsPtr base_;
   LoraUpdate update_;
   LoraRounding rounding_;
+
+ private:
+  LoraFactorCache factors_{[this] { return load(); }};
 };
 
 /// PEFT's arithmetic.
@@ -140,26 +160,25 @@ class PeftRows final : public LoraRows {
     }
   }
 
-  /// W + delta in float32, not yet rounded to T. Some rows after the other, so that they stay in the cache.
+  /// W + delta in float32, not yet rounded to T.
   void add(std::uint64_t first, std::uint64_t count, bool rounds, std::span<float> out) const {
-    constexpr std::uint64_t rows_at_once = 32;
-    const Factors f = factors(first, count);
     const std::uint64_t rank = update_.down->rows();
     const auto scaling = static_cast<float>(update_.scaling);
-    std::vector<float> delta(static_cast<std::size_t>(std::min(rows_at_once, count) * cols()));
-    for (std::uint64_t row = 0; row < count; row += rows_at_once) {
-      const std::uint64_t some = std::min(rows_at_once, count - row);
-      const std::span<float> part = std::span(delta).first(static_cast<std::size_t>(some * cols()));
-      const std::span<float> sum = out.subspan(static_cast<std::size_t>(row * cols()), part.size());
-      lora_product(std::span(f.left).subspan(static_cast<std::size_t>(row * rank),
-                                             static_cast<std::size_t>(some * rank)),
-                   f.right, part, rank);
-      base_->read_f32(first + row, some, sum);
-      round_to(rounding_.type, sum);
-      for (float& value : part) value *= scaling;
-      if (rounds) round_to(rounding_.type, part);
-      for (std::size_t i = 0; i < part.size(); ++i) sum[i] += part[i];
-    }
+    by_few_rows(first, count, out,
+                [&](std::uint64_t row, std::uint64_t some, std::span<const float> left,
+                    std::span<const float> right, std::span<float> sum) {
+                  base_->read_f32(row, some, sum);
+                  round_to(rounding_.type, sum);
+                  const std::span<float> delta = scratch<float>(sum.size());
+                  lora_product(left, right, delta, rank);
+                  if (!rounds) {
+                    for (std::size_t i = 0; i < delta.size(); ++i) sum[i] += delta[i] * scaling;
+                    return;
+                  }
+                  for (float& value : delta) value *= scaling;
+                  round_to(rounding_.type, delta);
+                  for (std::size_t i = 0; i < delta.size(); ++i) sum[i] += delta[i];
+                });
   }
 
   mutable std::once_flag once_;
@@ -172,18 +191,31 @@ class ExactRows final : public LoraRows {
   using LoraRows::LoraRows;
 
   void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
-    std::vector<double> values = add(first, count);
-    if (update_.magnitude) scale(first, values);
+    if (reinterpret_cast<std::uintptr_t>(out.data()) % alignof(double) == 0) {
+      const std::span<double> values(reinterpret_cast<double*>(out.data()), out.size() / sizeof(double));
+      merged(first, count, values);
+      return;
+    }
+    std::vector<double> values(out.size() / sizeof(double));
+    merged(first, count, values);
     std::memcpy(out.data(), values.data(), out.size());
   }
 
  private:
-  void scale(std::uint64_t first, std::vector<double>& values) const {
+  void merged(std::uint64_t first, std::uint64_t count, std::span<double> values) const {
+    add(first, count, values);
+    if (update_.magnitude) scale(first, values);
+  }
+
+  void scale(std::uint64_t first, std::span<double> values) const {
     const std::vector<float>& wanted = *update_.magnitude;
     if (update_.transposed) {
       std::call_once(once_, [&] {
-        lengths_ =
-            column_lengths<double>([&](std::uint64_t row, std::uint64_t rows) { return add(row, rows); });
+        lengths_ = column_lengths<double>([&](std::uint64_t row, std::uint64_t rows) {
+          std::vector<double> sums(static_cast<std::size_t>(rows * cols()));
+          add(row, rows, sums);
+          return sums;
+        });
       });
     }
     for (std::uint64_t r = 0; r < values.size() / cols(); ++r) {
@@ -198,21 +230,16 @@ class ExactRows final : public LoraRows {
     }
   }
 
-  std::vector<double> add(std::uint64_t first, std::uint64_t count) const {
-    const Factors f = factors(first, count);
+  void add(std::uint64_t first, std::uint64_t count, std::span<double> out) const {
     const std::uint64_t rank = update_.down->rows();
-    std::vector<double> out = rows_f64(*base_, first, count);
-    std::vector<double> delta(static_cast<std::size_t>(cols()));
-    for (std::uint64_t r = 0; r < count; ++r) {
-      std::fill(delta.begin(), delta.end(), 0.0);
-      for (std::uint64_t k = 0; k < rank; ++k) {
-        const double left = f.left[r * rank + k];
-        const float* const right = f.right.data() + k * cols();
-        for (std::uint64_t c = 0; c < cols(); ++c) delta[c] += left * double{right[c]};
-      }
-      for (std::uint64_t c = 0; c < cols(); ++c) out[r * cols() + c] += delta[c] * update_.scaling;
-    }
-    return out;
+    by_few_rows(first, count, out,
+                [&](std::uint64_t row, std::uint64_t some, std::span<const float> left,
+                    std::span<const float> right, std::span<double> sum) {
+                  read_f64(*base_, row, some, sum);
+                  const std::span<double> delta = scratch<double>(sum.size());
+                  lora_product(left, right, delta, rank);
+                  for (std::size_t i = 0; i < delta.size(); ++i) sum[i] += delta[i] * update_.scaling;
+                });
   }
 
   mutable std::once_flag once_;

@@ -40,8 +40,8 @@ struct LoraRounding {
   DType type = DType::f32;  ///< T: F32, F16 or BF16
 };
 
-/// Rows of the merged matrix: of type T, or F64 under `exact`. Memory of one read: the rows asked for twice over,
-/// A (or B) whole and the other's part. DoRA on an embedding reads the whole matrix once before the first rows.
+/// Rows of the merged matrix: of type T, or F64 under `exact`. Memory of one read: the rows asked for, a few more, and
+/// A and B whole in float32, which the threads that read one matrix share. DoRA on an embedding reads the whole matrix once before the first rows.
 /// Throws Error(input) when the shapes do not fit.
 RowsPtr lora_rows(RowsPtr base, LoraUpdate update, const LoraRounding& rounding = {});
 

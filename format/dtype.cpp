@@ -227,9 +227,9 @@ void encode_f64(DType type, const double* in, std::byte* out, std::uint64_t elem
     case DType::f32:
       return encode_as<Number<float>, double>(in, out, elements);
     case DType::f16:
-      return encode_as<F16, double>(in, out, elements);
+      return encode_f16_of_f64(in, out, elements);
     case DType::bf16:
-      return encode_as<Bf16, double>(in, out, elements);
+      return encode_bf16_of_f64(in, out, elements);
     case DType::f8_e4m3:
       return encode_as<E4m3, double>(in, out, elements);
     case DType::f8_e5m2:

@@ -3,6 +3,7 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
+#include <array>
 #include <cstring>
 
 #include "format/dtype.h"
@@ -108,6 +109,40 @@ __attribute__((target("avx2,f16c"))) std::uint64_t encode_f16_by_eights(const fl
   return i;
 }
 
+/// float32 rounded to odd: towards zero, and the last bit set where something was lost. Rounding that to 22 bits or
+/// fewer gives what one rounding of the float64 gives.
+inline __attribute__((always_inline)) void round_all_to_odd(const double* __restrict in,
+                                                            float* __restrict out, std::uint64_t elements) {
+  for (std::uint64_t i = 0; i < elements; ++i) {
+    const double value = in[i];
+    const auto nearest = static_cast<float>(value);
+    const double back = static_cast<double>(nearest);
+    const std::uint32_t larger = __builtin_fabs(back) > __builtin_fabs(value) ? 1U : 0U;
+    const std::uint32_t inexact = (back < value ? 1U : 0U) | (back > value ? 1U : 0U);
+    out[i] = std::bit_cast<float>((std::bit_cast<std::uint32_t>(nearest) - larger) | inexact);
+  }
+}
+
+__attribute__((target("avx2"))) void round_to_odd_avx2(const double* in, float* out, std::uint64_t elements) {
+  round_all_to_odd(in, out, elements);
+}
+
+void round_to_odd(const double* in, float* out, std::uint64_t elements) {
+  if (active_isa() >= Isa::avx2) return round_to_odd_avx2(in, out, elements);
+  round_all_to_odd(in, out, elements);
+}
+
+template <class Encode>
+void encode_through_odd(const double* in, std::byte* out, std::uint64_t elements, const Encode& encode) {
+  constexpr std::uint64_t step = 1024;
+  std::array<float, step> odd;
+  for (std::uint64_t first = 0; first < elements; first += step) {
+    const std::uint64_t count = elements - first < step ? elements - first : step;
+    round_to_odd(in + first, odd.data(), count);
+    encode(odd.data(), out + 2 * first, count);
+  }
+}
+
 bool has_f16c() {
   static const bool has = [] {
     unsigned a = 0, b = 0, c = 0, d = 0;
@@ -142,6 +177,14 @@ void encode_bf16(const float* __restrict in, std::byte* __restrict out, std::uin
     const auto code = static_cast<std::uint16_t>(f32_bits_to_bf16_bits(std::bit_cast<std::uint32_t>(in[i])));
     std::memcpy(out + 2 * i, &code, sizeof code);
   }
+}
+
+void encode_f16_of_f64(const double* in, std::byte* out, std::uint64_t elements) {
+  encode_through_odd(in, out, elements, encode_f16);
+}
+
+void encode_bf16_of_f64(const double* in, std::byte* out, std::uint64_t elements) {
+  encode_through_odd(in, out, elements, encode_bf16);
 }
 
 float f16_to_f32(std::uint16_t bits) { return std::bit_cast<float>(f16_bits_to_f32_bits(bits)); }

@@ -24,6 +24,10 @@ void encode_f16(const float* in, std::byte* out, std::uint64_t elements);
 void decode_bf16(const std::byte* in, float* out, std::uint64_t elements);
 void encode_bf16(const float* in, std::byte* out, std::uint64_t elements);
 
+/// As f64_to_f16() and f64_to_bf16().
+void encode_f16_of_f64(const double* in, std::byte* out, std::uint64_t elements);
+void encode_bf16_of_f64(const double* in, std::byte* out, std::uint64_t elements);
+
 std::uint8_t f64_to_f8_e4m3(double value);
 std::uint8_t f64_to_f8_e5m2(double value);
 

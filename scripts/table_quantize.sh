@@ -48,8 +48,11 @@ for type in "${types[@]}"; do
     --windows ":$windows" | awk '$1 == "perplexity" {print $2}')
   row="| $type$mark | $bits | $(stat -c %s m.gguf) | $(printf '%.3f' "$ours") |"
   for peer in ${peers[@]+"${peers[@]}"}; do
-    theirs=$("$peer" -m m.gguf -f "$text" -c 256 -t "$(nproc)" --chunks "$windows" $(as_stored "$peer") 2>&1 |
-      sed -n 's/.*Final estimate: PPL.* = \([0-9.]*\) .*/\1/p')
+    for _ in 1 2 3; do  # the last line of a run may be lost when llama-perplexity ends
+      theirs=$("$peer" -m m.gguf -f "$text" -c 256 -t "$(nproc)" --chunks "$windows" $(as_stored "$peer") 2>&1 |
+        sed -n 's/.*Final estimate: PPL.* = \([0-9.]*\) .*/\1/p') || true
+      [ -z "$theirs" ] || break
+    done
     verdict=
     if [ -z "$theirs" ] || ! awk "BEGIN {exit !(($ours - $theirs) ^ 2 < (0.005 * $ours) ^ 2)}"; then
       verdict=' DIFFERS'

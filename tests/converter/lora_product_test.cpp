@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -44,6 +45,23 @@ TEST(LoraProduct, has_the_bits_of_torch_on_every_path) {
     }
   }
   EXPECT_EQ(number, 18U);
+}
+
+TEST(LoraProduct, in_float64_has_the_same_bits_on_every_path) {
+  for (const auto& [rows, rank, cols] :
+       {std::array<std::uint64_t, 3>{1, 1, 1}, {3, 8, 300}, {66, 17, 257}, {5, 400, 40}}) {
+    const std::vector<float> left = matrix(7, rows * rank), right = matrix(8, rank * cols);
+    for (const Isa isa : available_isas()) {
+      std::vector<double> out(rows * cols, NAN);
+      lora_product(left, right, out, rank, isa);
+      for (std::uint64_t i = 0; i < rows * cols; ++i) {
+        double sum = 0;
+        for (std::uint64_t k = 0; k < rank; ++k)
+          sum += double{left[i / cols * rank + k]} * double{right[k * cols + i % cols]};
+        ASSERT_EQ(out[i], sum) << rank << ", " << i << " on " << to_string(isa);
+      }
+    }
+  }
 }
 
 TEST(LoraProduct, chain_is_cut_above_rank_384) {

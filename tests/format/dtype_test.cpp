@@ -8,6 +8,7 @@
 #include <limits>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "format/error.h"
@@ -118,6 +119,31 @@ TEST(Dtype, both_roads_to_small_types_agree) {
     const auto value = std::bit_cast<float>(static_cast<std::uint32_t>(random()));
     ASSERT_EQ(f32_to_f16(value), f64_to_f16(static_cast<double>(value))) << value;
     ASSERT_EQ(f32_to_bf16(value), f64_to_bf16(static_cast<double>(value))) << value;
+  }
+}
+
+/// What the merges of float64 go through, many values at once.
+TEST(Dtype, runs_of_float64_round_like_single_values) {
+  std::mt19937_64 random(11);
+  std::vector<double> values;
+  for (unsigned code = 0; code < 65536; ++code) {
+    for (const float decoded :
+         {f16_to_f32(static_cast<std::uint16_t>(code)), bf16_to_f32(static_cast<std::uint16_t>(code))}) {
+      // The value, the way to its neighbour of 10 and of 7 bits, and the values just beside these.
+      for (const double factor : {1.0, 1 + 0x1p-11, 1 + 0x1p-8, 1 + 0x1p-9, 1 - 0x1p-12, 1.25, 1.5}) {
+        const double value = double{decoded} * factor;
+        values.insert(values.end(), {value, std::nextafter(value, 0.0), std::nextafter(value, 1e300)});
+      }
+    }
+  }
+  for (int i = 0; i < 300'000; ++i) values.push_back(std::bit_cast<double>(random()));
+  std::vector<std::uint16_t> out(values.size());
+  const auto bytes = std::as_bytes(std::span(values));
+  for (const auto& [type, single] :
+       {std::pair{DType::f16, &f64_to_f16}, std::pair{DType::bf16, &f64_to_bf16}}) {
+    convert_plain(DType::f64, bytes.data(), type, std::as_writable_bytes(std::span(out)).data(),
+                  values.size());
+    for (std::size_t i = 0; i < values.size(); ++i) ASSERT_EQ(out[i], single(values[i])) << values[i];
   }
 }
 
