@@ -15,7 +15,7 @@
 namespace galatea::kernel {
 namespace {
 
-constexpr std::uint64_t kStepsAtOnce = 16;
+constexpr std::uint64_t kStepsAtOnce = 16;  ///< divided by the parts
 constexpr std::uint64_t kTokensAtOnce = 256;
 constexpr std::uint64_t kRowsAtOnce = 256;
 /// Packed inputs held at once; decoding the weights again for each such stretch costs little.
@@ -114,48 +114,39 @@ class Product {
     const std::uint64_t rows = std::min(rows_at_once_, weight_.rows() - first_row);
     const std::uint64_t panels = up_to(rows, 2 * kTileRows) / kTileRows;
     const double before = omp_get_wtime();
+    bool rest = false;
     for (std::uint64_t panel = 0; panel < panels; ++panel) {
       const std::uint64_t begin = panel * kTileRows;
       const std::uint64_t count = begin < rows ? std::min(kTileRows, rows - begin) : 0;
       const auto values = std::span(space.decoded.get(), static_cast<std::size_t>(count * weight_.cols()));
       if (count > 0) weight_.read_f32(first_row + begin, count, values);
-      kernel_.pack_weights(values.data(), count, weight_.cols(), weight_.cols(), parts_,
-                           space.weights.get() + panel * panel_values_);
+      rest |= kernel_.pack_weights(values.data(), count, weight_.cols(), weight_.cols(), parts_,
+                                   space.weights.get() + panel * panel_values_);
     }
     space.decoding += omp_get_wtime() - before;
     for (std::uint64_t token = 0; token < tokens_; token += kTokensAtOnce) {
       const std::uint64_t here = std::min(kTokensAtOnce, tokens_ - token);
-      multiply(panels, token, up_to(here, 2 * kTileRows) / kTileRows, space);
-      store(first_row, rows, token, here, space);
+      multiply(panels, token, up_to(here, 2 * kTileRows) / kTileRows, rest, space);
+      kernel_.store(space.sums.get(), kTokensAtOnce / kTileRows * kTileSums, rows, here,
+                    out_ + (first_token_ + token) * weight_.rows() + first_row, weight_.rows());
     }
   }
 
-  void multiply(std::uint64_t row_panels, std::uint64_t token, std::uint64_t token_panels,
+  void multiply(std::uint64_t row_panels, std::uint64_t token, std::uint64_t token_panels, bool rest,
                 Workspace& space) const {
     const std::uint64_t sums_stride = kTokensAtOnce / kTileRows * kTileSums;
-    for (std::uint64_t step = 0; step < steps_; step += kStepsAtOnce) {
-      const std::uint64_t steps = std::min(kStepsAtOnce, steps_ - step);
+    const std::uint64_t at_once = kStepsAtOnce / parts_;
+    for (std::uint64_t step = 0; step < steps_; step += at_once) {
+      const std::uint64_t steps = std::min(at_once, steps_ - step);
       for (std::uint64_t row = 0; row < row_panels; row += 2) {
         const std::uint16_t* weights =
             space.weights.get() + row * panel_values_ + step * parts_ * kTileValues;
         for (std::uint64_t t = 0; t < token_panels; t += 2) {
           const std::uint16_t* inputs =
               inputs_ + (token / kTileRows + t) * panel_values_ + step * parts_ * kTileValues;
-          kernel_.block(weights, panel_values_, inputs, panel_values_, steps, parts_,
+          kernel_.block(weights, panel_values_, inputs, panel_values_, steps, parts_, rest,
                         space.sums.get() + row * sums_stride + t * kTileSums, sums_stride, step == 0);
         }
-      }
-    }
-  }
-
-  void store(std::uint64_t first_row, std::uint64_t rows, std::uint64_t token, std::uint64_t tokens,
-             Workspace& space) const {
-    const float* sums = space.sums.get();
-    for (std::uint64_t t = 0; t < tokens; ++t) {
-      float* out = out_ + (first_token_ + token + t) * weight_.rows() + first_row;
-      for (std::uint64_t r = 0; r < rows; ++r) {
-        const std::uint64_t tile = (r / kTileRows) * (kTokensAtOnce / kTileRows) + t / kTileRows;
-        out[r] = sums[tile * kTileSums + r % kTileRows * kTileRows + t % kTileRows];
       }
     }
   }
