@@ -64,7 +64,7 @@ Job::Job(std::string_view options, const std::vector<fs::path>& inputs,
   add(version());
   add(options);
   for (const fs::path& file : files_of(inputs, full)) {
-    inputs_.push_back({file, stamp_of(file)});
+    inputs_.push_back({file, stamp_when_opened(file)});
     const std::optional<FileStamp>& stamp = inputs_.back().stamp;
     add(file.native());
     add(stamp ? std::to_string(stamp->size) + " " + std::to_string(stamp->changed) : "none");

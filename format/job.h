@@ -9,11 +9,12 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "format/output_file.h"
+#include "format/file_stamp.h"
 
 namespace galatea {
 
@@ -30,7 +31,7 @@ class Job {
   ~Job();
 
   const std::string& fingerprint() const { return fingerprint_; }
-  /// Throws Error(input) when an input has not the size and time of change that it had at the start.
+  /// Throws Error(input) when an input has not the size and time of change that it had when it was opened.
   void require_unchanged_inputs() const;
   /// The work is done and its result reported: removes the journals.
   void finish();

@@ -154,14 +154,6 @@ void OutputFile::commit() {
   sync_folder(folder_of(path_));
 }
 
-std::optional<FileStamp> stamp_of(const fs::path& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
-  const auto changed =
-      static_cast<std::int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec;
-  return FileStamp{static_cast<std::uint64_t>(status.st_size), changed};
-}
-
 void make_folder(const fs::path& folder) {
   std::error_code code;
   fs::create_directories(folder, code);

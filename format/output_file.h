@@ -4,22 +4,13 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <span>
 
 #include "format/error.h"
+#include "format/file_stamp.h"
 #include "format/locked_file.h"
 
 namespace galatea {
-
-/// Size and time of change (nanoseconds since 1970): what a file is known by without reading it.
-struct FileStamp {
-  std::uint64_t size = 0;
-  std::int64_t changed = 0;
-  bool operator==(const FileStamp&) const = default;
-};
-/// Of a regular file, or of what a link to one leads to; nothing when there is none.
-std::optional<FileStamp> stamp_of(const std::filesystem::path& path);
 
 class OutputFile {
  public:

@@ -10,7 +10,7 @@
 // With a job (WriteOptions::job) the work can be interrupted: a journal beside the output (plan_journal.h) says
 // what of it is on the disk for certain, and the next run of the same job goes on there.
 //
-// Memory: at most `threads + 1` chunks of `chunk_bytes` (at least one row each), whatever the model's size.
+// Memory: at most `2 * threads` chunks of `chunk_bytes` (at least one row each), whatever the model's size.
 // Determinism: bytes depend on the plan alone, never on threads or chunk size.
 // Atomicity: a file is written as ".NAME.partial" beside its place, flushed to disk, then renamed. After an
 // Error no file of the plan that was not complete has its final name. The files before it are whole and keep

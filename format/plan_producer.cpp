@@ -3,6 +3,9 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
 #include <utility>
 
 #include "format/crc32.h"
@@ -34,6 +37,54 @@ void cut_tensor(const Segment& segment, const Rows& data, std::uint64_t offset, 
     row += rows;
   }
 }
+
+/// Hands out 0 ... count - 1 to threads, at most `window` of them at a time, and has them finished in that order by
+/// whichever thread is there: nobody waits for a slower one while there is work within the window.
+class Turns {
+ public:
+  Turns(std::size_t count, std::size_t window) : count_(count), window_(window), done_(window, false) {}
+
+  /// The next one, or nothing when all are taken.
+  std::optional<std::size_t> take() {
+    std::unique_lock lock(mutex_);
+    moved_.wait(lock, [&] { return taken_ == count_ || taken_ < finished_ + window_; });
+    if (taken_ == count_) return std::nullopt;
+    return taken_++;
+  }
+
+  /// Says that `turn` is done; calls `finish` with it and those behind it that are done, one at a time and in order,
+  /// unless another thread is about it.
+  template <class Finish>
+  void done(std::size_t turn, const Finish& finish) {
+    std::unique_lock lock(mutex_);
+    done_[turn % window_] = true;
+    if (finishing_) return;
+    finishing_ = true;
+    while (finished_ < count_ && done_[finished_ % window_]) {
+      const std::size_t next = finished_;
+      lock.unlock();
+      finish(next);
+      lock.lock();
+      done_[next % window_] = false;
+      ++finished_;
+      moved_.notify_all();
+    }
+    finishing_ = false;
+  }
+
+ private:
+  std::size_t count_, window_;
+  std::mutex mutex_;
+  std::condition_variable moved_;
+  std::size_t taken_ = 0, finished_ = 0;
+  std::vector<bool> done_;
+  bool finishing_ = false;
+};
+
+struct Slot {
+  std::vector<std::byte> buffer;
+  std::uint32_t crc = 0;
+};
 
 }  // namespace
 
@@ -80,19 +131,18 @@ void PlanProducer::go_on_from(std::vector<std::uint64_t> cuts, Recall recall) {
 }
 
 void PlanProducer::run() {
-  const auto count = static_cast<std::int64_t>(chunks_.size());
+  const std::size_t window = static_cast<std::size_t>(threads_) * (threads_ > 1 ? 2 : 1);
+  Turns turns(chunks_.size(), window);
+  std::vector<Slot> slots(window);
 #pragma omp parallel num_threads(threads_)
-  {
-    std::vector<std::byte> buffer;
-#pragma omp for ordered schedule(static, 1)
-    for (std::int64_t i = 0; i < count; ++i) {
-      const PlanChunk& chunk = chunks_[static_cast<std::size_t>(i)];
-      std::uint32_t crc = 0;
-      guarded([&] { crc = produce(chunk, buffer); });
-#pragma omp ordered
-      guarded([&] { finish_in_order(chunk, buffer, crc); });
-      progress_.advance(chunk.size);
-    }
+  while (const std::optional<std::size_t> turn = turns.take()) {
+    Slot& mine = slots[*turn % window];
+    guarded([&] { mine.crc = produce(chunks_[*turn], mine.buffer); });
+    turns.done(*turn, [&](std::size_t i) {
+      Slot& slot = slots[i % window];
+      guarded([&] { finish_in_order(chunks_[i], slot.buffer, slot.crc); });
+      progress_.advance(chunks_[i].size);
+    });
   }
   if (failure_) std::rethrow_exception(failure_);
 }

@@ -198,13 +198,23 @@ std::vector<WrittenFile> PlanWriter::run() {
   for (std::thread& other : others) other.join();
   if (!failure_) return written;
   try {
-    std::rethrow_exception(failure_);
+    throw_failure();
   } catch (Error& error) {
     if (journal_) {
       explain(error);
     } else if (is_interrupted(error)) {
       error.remedy("run the same command again");
     }
+    throw;
+  }
+}
+
+/// What failed first. When it is a fault of an input that was changed meanwhile, that says more.
+void PlanWriter::throw_failure() const {
+  try {
+    std::rethrow_exception(failure_);
+  } catch (const Error& error) {
+    if (options_.job != nullptr && is_fault_of_input(error)) options_.job->require_unchanged_inputs();
     throw;
   }
 }

@@ -70,6 +70,7 @@ class PlanWriter {
   std::vector<JournalMark> usable_marks(std::size_t index, const OutputFile& output) const;
   void produce(std::size_t index, OutputFile& output, std::vector<JournalMark> marks, WrittenFile& written);
   void seal(std::size_t index, OutputFile& output, const WrittenFile& written);
+  [[noreturn]] void throw_failure() const;
   void explain(Error& error) const;
 
   std::span<const FileLayout> files_;

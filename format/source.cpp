@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "format/error.h"
+#include "format/file_stamp.h"
 
 namespace galatea {
 namespace {
@@ -34,6 +36,12 @@ class FileSource final : public ByteSource {
           .file(path);
     }
     size_ = static_cast<std::uint64_t>(status.st_size);
+    try {
+      stamp_.emplace(path, status);
+    } catch (...) {
+      ::close(fd_);
+      throw;
+    }
   }
   FileSource(const FileSource&) = delete;
   FileSource& operator=(const FileSource&) = delete;
@@ -67,6 +75,7 @@ class FileSource final : public ByteSource {
   fs::path path_;
   int fd_ = -1;
   std::uint64_t size_ = 0;
+  std::optional<OpenedStamp> stamp_;
 };
 
 class MemorySource final : public ByteSource {

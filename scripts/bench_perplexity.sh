@@ -45,7 +45,8 @@ scored() {
   /usr/bin/time -o time -f '%e %M' "$galatea" --quiet --threads "$threads" perplexity "$@" --times --json >result.json
 }
 value() { python3 -c 'import json, sys; d = json.load(open("result.json"))
-for key in sys.argv[1:]: print(d["times"][key] if key in d["times"] else d[key], end=" ")' "$@"; }
+for key in sys.argv[1:]: print(d["times"][key] if key in d["times"] else d[key], end=" ")
+print()' "$@"; }
 peer_name() { printf '%s' "${1%/build/*}" | sed 's|.*/||'; }
 
 if [ "$mode" = memory ]; then
@@ -152,7 +153,7 @@ for type in ${TYPES:-F16 BF16 Q8_0 Q4_0 Q4_K_M Q6_K}; do
         fi
       done
       printf '%-7s %5d  %-20s %9.1f %7.0f %7s %5.0f%%  %.2f (%s)\n' "$type" "$context" "galatea $precision" "$best" "$gflops" \
-        "${fastest:+$(ratio "$best" "$fastest")}" "$(awk "BEGIN {print $peak > 0 ? 100 * $gflops / $peak : 0}")" "$score" \
+        "${fastest:+$(ratio "$best" "$fastest")}" "$(awk "BEGIN {print ($peak > 0 ? 100 * $gflops / $peak : 0)}")" "$score" \
         "$(awk "BEGIN {t = $total / 100; printf \"%.0f %.0f %.0f %.0f %.0f %%\", $product / t, $decode / t, $attention / t, $head / t, ($total - $product - $decode - $attention - $head) / t}")"
     done
   done

@@ -5,7 +5,7 @@
 //    "outputs": [{"name", "size", "sha256"}...]}
 //
 // "path" is an input as it was given, "relative" as it is seen from the record, "changed" its time of change in
-// nanoseconds since 1970. Outputs are hashed as they are written. Inputs of up to 1 GiB in all are hashed when the record
+// nanoseconds since 1970. Outputs are hashed as they are written. Inputs of up to 64 MiB in all are hashed when the record
 // is written; of larger ones, which would have to be read once more, `galatea verify --chain OUT --complete` adds the
 // digests.
 #pragma once
@@ -22,7 +22,7 @@
 
 namespace galatea {
 
-inline constexpr std::uint64_t hashed_inputs = std::uint64_t{1} << 30U;  ///< bytes of all inputs of a record
+inline constexpr std::uint64_t hashed_inputs = std::uint64_t{1} << 26U;  ///< bytes of all inputs of a record
 
 /// The record's name in a folder; a file's record is called FILE.galatea.json.
 inline constexpr std::string_view provenance_name = "galatea.json";
