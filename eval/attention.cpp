@@ -147,7 +147,7 @@ class TileAttention final : public HeadAttention {
     const std::uint64_t dim_steps = up_to(dim_, kTileCols) / kTileCols;
     for (std::uint64_t step = 0; step < steps; ++step) {
       tiles_.block(keys_.get() + (begin_step + step) * 2 * key_panel_, key_panel_, queries_.get(), key_panel_,
-                   dim_steps, parts_, scores_.get() + step * 4 * kTileSums, 2 * kTileSums, true);
+                   dim_steps, parts_, parts_ > 1, scores_.get() + step * 4 * kTileSums, 2 * kTileSums, true);
     }
     float totals[2][kTileRows];
     const float scale = 1.0F / std::sqrt(static_cast<float>(dim_));
@@ -164,8 +164,8 @@ class TileAttention final : public HeadAttention {
     }
     for (std::uint64_t panel = 0; panel < dim_panels_; panel += 2) {
       tiles_.block(values_.get() + panel * value_panel_ + begin_step * parts_ * kTileValues, value_panel_,
-                   shares_.get(), value_panel_, steps, parts_, mixed_.get() + panel * 2 * kTileSums,
-                   2 * kTileSums, true);
+                   shares_.get(), value_panel_, steps, parts_, parts_ > 1,
+                   mixed_.get() + panel * 2 * kTileSums, 2 * kTileSums, true);
     }
     for (std::uint64_t q = 0; q < count; ++q) {
       float* const out = head.out + (first + q) * head.q_stride;

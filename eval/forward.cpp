@@ -8,8 +8,9 @@
 #include <memory>
 #include <vector>
 
+#include "eval/aligned.h"
 #include "eval/attention.h"
-#include "eval/exponential.h"
+#include "eval/elementwise.h"
 #include "eval/matmul.h"
 #include "eval/rotary.h"
 #include "format/error.h"
@@ -44,6 +45,11 @@ struct RotaryTable {
   }
 };
 
+/// Of each of the two places for what a layer computes on the way, for a token.
+std::uint64_t wide_values(const LlamaConfig& config) {
+  return std::max((config.heads + config.kv_heads) * config.head_dim, config.intermediate_size);
+}
+
 class Stopwatch {
  public:
   double seconds() const {
@@ -66,9 +72,13 @@ class ForwardPass {
         isa_(options.isa),
         precision_(options.precision),
         progress_(options.progress != nullptr ? *options.progress : silent_progress()),
+        values_(kernel::elementwise(options.isa)),
         rotary_(config_, length),
         hidden_(count_ * config_.hidden_size),
-        normed_(hidden_.size()) {
+        normed_(count_ * config_.hidden_size),
+        change_(count_ * config_.hidden_size),
+        wide_{kernel::Aligned<float>(count_ * wide_values(config_)),
+              kernel::Aligned<float>(count_ * wide_values(config_))} {
     embed(tokens);
   }
 
@@ -99,21 +109,20 @@ class ForwardPass {
       if (t % length_ >= first_position) wanted.push_back(t);
     }
     const std::uint64_t block = head_block(config_);
-    std::vector<float> inputs;
-    std::vector<float> logits;
+    kernel::Aligned<float> inputs(std::min<std::uint64_t>(block, wanted.size()) * config_.hidden_size);
+    kernel::Aligned<float> logits(std::min<std::uint64_t>(block, wanted.size()) * vocab);
     for (std::size_t begin = 0; begin < wanted.size(); begin += block) {
       const std::size_t here = std::min<std::size_t>(block, wanted.size() - begin);
-      inputs.resize(here * config_.hidden_size);
       for (std::size_t i = 0; i < here; ++i) {
         std::copy_n(row(normed_, wanted[begin + i], config_.hidden_size), config_.hidden_size,
-                    inputs.data() + i * config_.hidden_size);
+                    inputs.get() + i * config_.hidden_size);
       }
-      logits.resize(here * vocab);
-      matmul(*model_.output, inputs.data(), here, logits.data(), threads_, isa_, precision_);
+      const ProductOf product{model_.output.get(), logits.get()};
+      matmul({&product, 1}, inputs.get(), here, threads_, isa_, precision_, memory_);
 #pragma omp parallel for schedule(static) num_threads(threads_)
       for (std::size_t i = 0; i < here; ++i) {
         const std::uint64_t t = wanted[begin + i];
-        sink(t / length_, t % length_, std::span(logits).subspan(i * vocab, static_cast<std::size_t>(vocab)));
+        sink(t / length_, t % length_, std::span(logits.get() + i * vocab, static_cast<std::size_t>(vocab)));
       }
     }
     times_.head = watch.seconds();
@@ -121,8 +130,8 @@ class ForwardPass {
   }
 
  private:
-  static float* row(std::vector<float>& values, std::uint64_t index, std::uint64_t width) {
-    return values.data() + index * width;
+  static float* row(kernel::Aligned<float>& values, std::uint64_t index, std::uint64_t width) {
+    return values.get() + index * width;
   }
 
   void step_done() {
@@ -148,60 +157,52 @@ class ForwardPass {
   void norm(const std::vector<float>& weight) {
     const std::uint64_t width = config_.hidden_size;
 #pragma omp parallel for schedule(static) num_threads(threads_)
-    for (std::uint64_t t = 0; t < count_; ++t) {
-      const float* in = row(hidden_, t, width);
-      float* out = row(normed_, t, width);
-      double squares = 0;
-      for (std::uint64_t c = 0; c < width; ++c)
-        squares += static_cast<double>(in[c]) * static_cast<double>(in[c]);
-      const auto scale =
-          static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(width) + config_.rms_norm_eps));
-      for (std::uint64_t c = 0; c < width; ++c) out[c] = in[c] * scale * weight[c];
-    }
+    for (std::uint64_t t = 0; t < count_; ++t)
+      values_.norm(row(hidden_, t, width), weight.data(), width, config_.rms_norm_eps,
+                   row(normed_, t, width));
   }
 
-  std::vector<float> product(const Rows& weight, const std::vector<float>& in) {
-    std::vector<float> out(count_ * weight.rows());
+  void product(std::span<const ProductOf> products, const float* in) {
     const Stopwatch watch;
-    times_.decode += matmul(weight, in.data(), count_, out.data(), threads_, isa_, precision_);
+    times_.decode += matmul(products, in, count_, threads_, isa_, precision_, memory_);
     times_.product += watch.seconds();
-    return out;
   }
 
-  void add_to_hidden(const std::vector<float>& change) {
+  /// hidden += weight * in.
+  void add_product(const Rows& weight, const float* in) {
+    const ProductOf to_change{&weight, change_.get()};
+    product({&to_change, 1}, in);
+    const std::uint64_t width = config_.hidden_size;
 #pragma omp parallel for schedule(static) num_threads(threads_)
-    for (std::size_t i = 0; i < hidden_.size(); ++i) hidden_[i] += change[i];
+    for (std::uint64_t t = 0; t < count_; ++t)
+      values_.add(row(hidden_, t, width), row(change_, t, width), width);
   }
 
   /// Turns the pairs (i, i + head_dim/2) of each head by the angle of the token's position.
-  void rotate(std::vector<float>& values, std::uint64_t heads) const {
+  void rotate(float* heads_of_all, std::uint64_t heads) const {
     const std::uint64_t half = config_.head_dim / 2;
 #pragma omp parallel for schedule(static) num_threads(threads_)
     for (std::uint64_t t = 0; t < count_; ++t) {
       const float* cosines = rotary_.cosines.data() + (t % length_) * half;
       const float* sines = rotary_.sines.data() + (t % length_) * half;
       for (std::uint64_t h = 0; h < heads; ++h) {
-        float* first = values.data() + (t * heads + h) * config_.head_dim;
-        float* second = first + half;
-        for (std::uint64_t i = 0; i < half; ++i) {
-          const float a = first[i];
-          const float b = second[i];
-          first[i] = a * cosines[i] - b * sines[i];
-          second[i] = b * cosines[i] + a * sines[i];
-        }
+        float* first = heads_of_all + (t * heads + h) * config_.head_dim;
+        values_.rotate(first, first + half, cosines, sines, half);
       }
     }
   }
 
   void attention(const LlamaLayer& layer) {
     norm(layer.attn_norm);
-    std::vector<float> q = product(*layer.q, normed_);
-    std::vector<float> k = product(*layer.k, normed_);
-    const std::vector<float> v = product(*layer.v, normed_);
+    float* const q = wide_[0].get();
+    float* const v = q + count_ * config_.heads * config_.head_dim;
+    float* const k = wide_[1].get();
+    float* const mixed = k + count_ * config_.kv_heads * config_.head_dim;
+    const ProductOf products[] = {{layer.q.get(), q}, {layer.k.get(), k}, {layer.v.get(), v}};
+    product(products, normed_.get());
     const Stopwatch watch;
     rotate(q, config_.heads);
     rotate(k, config_.kv_heads);
-    std::vector<float> mixed(count_ * config_.heads * config_.head_dim);
     const auto jobs = static_cast<std::int64_t>(count_ / length_ * config_.heads);
     std::vector<std::unique_ptr<HeadAttention>> spaces;
     spaces.reserve(static_cast<std::size_t>(threads_));
@@ -220,31 +221,31 @@ class ForwardPass {
       space.end();
     }
     times_.attention += watch.seconds();
-    add_to_hidden(product(*layer.o, mixed));
+    add_product(*layer.o, mixed);
   }
 
-  void attend(const std::vector<float>& q, const std::vector<float>& k, const std::vector<float>& v,
-              std::uint64_t window, std::uint64_t head, HeadAttention& attention,
-              std::vector<float>& mixed) const {
+  void attend(const float* q, const float* k, const float* v, std::uint64_t window, std::uint64_t head,
+              HeadAttention& attention, float* mixed) const {
     const std::uint64_t dim = config_.head_dim;
     const std::uint64_t kv_stride = config_.kv_heads * dim;
     const std::uint64_t q_stride = config_.heads * dim;
     const std::uint64_t at = window * length_ * q_stride + head * dim;
     const std::uint64_t kv_at =
         window * length_ * kv_stride + head / (config_.heads / config_.kv_heads) * dim;
-    attention.run(
-        {q.data() + at, k.data() + kv_at, v.data() + kv_at, mixed.data() + at, q_stride, kv_stride});
+    attention.run({q + at, k + kv_at, v + kv_at, mixed + at, q_stride, kv_stride});
   }
 
   /// hidden += down(silu(gate(x)) * up(x)), x the normed hidden state, for all tokens at once.
   void feed_forward(const LlamaLayer& layer) {
     norm(layer.ffn_norm);
-    std::vector<float> gate = product(*layer.gate, normed_);
-    const std::vector<float> up = product(*layer.up, normed_);
+    float* const gate = wide_[0].get();
+    float* const up = wide_[1].get();
+    const ProductOf products[] = {{layer.gate.get(), gate}, {layer.up.get(), up}};
+    product(products, normed_.get());
+    const std::uint64_t width = config_.intermediate_size;
 #pragma omp parallel for schedule(static) num_threads(threads_)
-    for (std::size_t i = 0; i < gate.size(); ++i)
-      gate[i] = gate[i] / (1.0F + kernel::exponential(-gate[i])) * up[i];
-    add_to_hidden(product(*layer.down, gate));
+    for (std::uint64_t t = 0; t < count_; ++t) values_.gate(gate + t * width, up + t * width, width);
+    add_product(*layer.down, gate);
   }
 
   const LlamaModel& model_;
@@ -256,8 +257,11 @@ class ForwardPass {
   Progress& progress_;
   Stopwatch whole_;
   ForwardTimes times_;
+  const kernel::Elementwise& values_;
   RotaryTable rotary_;
-  std::vector<float> hidden_, normed_;
+  kernel::Aligned<float> hidden_, normed_, change_;
+  kernel::Aligned<float> wide_[2];  ///< q and v, k and the mixed values; then gate, up
+  MatmulMemory memory_;
 };
 
 }  // namespace
@@ -279,10 +283,7 @@ void forward(const LlamaModel& model, std::span<const std::int32_t> tokens, std:
 std::uint64_t forward_bytes(const LlamaConfig& config, std::uint64_t tokens, std::uint64_t length,
                             int threads) {
   const auto team = static_cast<std::uint64_t>(threads > 0 ? threads : omp_get_max_threads());
-  const std::uint64_t attention =
-      (2 * config.heads + 2 * config.kv_heads) * config.head_dim + config.hidden_size;
-  const std::uint64_t feed = 2 * config.intermediate_size + config.hidden_size;
-  const std::uint64_t activations = tokens * 4 * (2 * config.hidden_size + std::max(attention, feed));
+  const std::uint64_t activations = tokens * 4 * (3 * config.hidden_size + 2 * wide_values(config));
   const std::uint64_t widest =
       std::max({config.hidden_size, config.intermediate_size, config.heads * config.head_dim});
   const std::uint64_t head = 4 * head_block(config) * (config.vocab_size + config.hidden_size);
@@ -292,10 +293,9 @@ std::uint64_t forward_bytes(const LlamaConfig& config, std::uint64_t tokens, std
 }
 
 double log_probability(std::span<const float> logits, std::int32_t target) {
-  const float largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - largest));
-  return static_cast<double>(logits[static_cast<std::size_t>(target)] - largest) - std::log(sum);
+  float largest = 0;
+  const double all = kernel::elementwise(active_isa()).log_sum(logits.data(), logits.size(), largest);
+  return static_cast<double>(logits[static_cast<std::size_t>(target)]) - all;
 }
 
 }  // namespace galatea

@@ -193,15 +193,15 @@ KlTerm compare_compact(const KlBaseHeader& header, std::span<const std::byte> re
   if (mass > 0 && header.top < logits.size()) {
     std::vector<double> tail;
     tail.reserve(logits.size() - header.top);
+    for (std::size_t id = 0; id < logits.size(); ++id)
+      if (in_top[id] == 0) tail.push_back(log_q(logits[id]));
+    // Beside the largest, so that a tail whose probabilities are all below the least double has a logarithm too.
+    const double largest = *std::max_element(tail.begin(), tail.end());
     double model_mass = 0;
-    for (std::size_t id = 0; id < logits.size(); ++id) {
-      if (in_top[id] != 0) continue;
-      tail.push_back(log_q(logits[id]));
-      model_mass += std::exp(tail.back());
-    }
+    for (const double value : tail) model_mass += std::exp(value - largest);
     const double least = least_cross(tail, mass, std::exp(static_cast<double>(last)));
     most = std::max(most, divergence + entropy - least);
-    divergence += mass * (std::log(mass) - std::log(model_mass));
+    divergence += mass * (std::log(mass) - largest - std::log(model_mass));
     most = std::max(most, divergence);
   }
   out.divergence = static_cast<float>(divergence);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
-#include <vector>
 
 #include "eval/matmul_kernel.h"
 #include "eval/matmul_tiles.h"
@@ -47,13 +46,11 @@ Precision precision_on(Isa isa, Precision precision) {
   return kernel::tile_kernel(isa) != nullptr ? precision : Precision::f32;
 }
 
-double matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa,
-              Precision precision) {
+namespace {
+
+double float_product(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads,
+                     Isa isa, MatmulMemory& memory) {
   if (weight.rows() == 0 || tokens == 0) return 0;
-  if (precision_on(isa, precision) != Precision::f32) {
-    return kernel::matmul_tiles(*kernel::tile_kernel(isa), weight, in, tokens, out, threads,
-                                precision == Precision::exact ? 2 : 1);
-  }
   const std::uint64_t rows = weight.rows();
   const std::uint64_t cols = weight.cols();
   const kernel::TileFunction tile = tile_for(isa);
@@ -63,14 +60,13 @@ double matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* 
       std::min(kTileBytes / std::max<std::uint64_t>(cols * 4, 1), rows / (4 * team)), 1, rows);
   const auto tiles = static_cast<std::int64_t>((rows + step - 1) / step);
   // Taken here: an allocation that fails inside of the parallel region could not be reported.
-  std::vector<float> decoded(static_cast<std::size_t>(team * step * cols));
+  auto* const decoded = reinterpret_cast<float*>(memory.spaces.at_least(team * step * cols * sizeof(float)));
   std::atomic<bool> failed = false;
   double decoding = 0;
   std::exception_ptr failure;
 #pragma omp parallel num_threads(static_cast <int>(team)) reduction(+ : decoding)
   {
-    float* const tile_values =
-        decoded.data() + static_cast<std::uint64_t>(omp_get_thread_num()) * step * cols;
+    float* const tile_values = decoded + static_cast<std::uint64_t>(omp_get_thread_num()) * step * cols;
 #pragma omp for schedule(dynamic, 1)
     for (std::int64_t i = 0; i < tiles; ++i) {
       if (failed.load(std::memory_order_relaxed)) continue;
@@ -93,6 +89,27 @@ double matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* 
   }
   if (failure) std::rethrow_exception(failure);
   return decoding / static_cast<double>(team);
+}
+
+}  // namespace
+
+double matmul(std::span<const ProductOf> products, const float* in, std::uint64_t tokens, int threads,
+              Isa isa, Precision precision, MatmulMemory& memory) {
+  if (precision_on(isa, precision) != Precision::f32) {
+    return kernel::matmul_tiles(*kernel::tile_kernel(isa), products, in, tokens, threads,
+                                precision == Precision::exact ? 2 : 1, memory);
+  }
+  double decoding = 0;
+  for (const ProductOf& product : products)
+    decoding += float_product(*product.weight, in, tokens, product.out, threads, isa, memory);
+  return decoding;
+}
+
+double matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa,
+              Precision precision) {
+  MatmulMemory memory;
+  const ProductOf product{&weight, out};
+  return matmul({&product, 1}, in, tokens, threads, isa, precision, memory);
 }
 
 std::uint64_t matmul_bytes(std::uint64_t cols, std::uint64_t tokens, std::uint64_t threads) {

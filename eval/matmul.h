@@ -9,9 +9,12 @@
 // ever held in float32 as a whole.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
+#include "eval/aligned.h"
 #include "eval/matmul_kernel.h"
 #include "format/isa.h"
 #include "format/rows.h"
@@ -30,8 +33,23 @@ std::string_view to_string(Precision precision);
 /// What `precision` comes to on `isa`.
 Precision precision_on(Isa isa, Precision precision);
 
-/// `in` is tokens x weight.cols(), `out` tokens x weight.rows(), both row-major. Runs on `threads` OpenMP
-/// threads. Gives the seconds that decoding took, a thread's share of them. Throws what reading the weight throws.
+/// A product with `weight`: `out` is tokens x weight.rows(), row-major.
+struct ProductOf {
+  const Rows* weight;
+  float* out;
+};
+
+/// Memory that products use one after the other; it grows as they ask for it.
+struct MatmulMemory {
+  kernel::Aligned<std::uint16_t> inputs;  ///< packed
+  kernel::Aligned<std::byte> spaces;      ///< of the threads, one after the other
+};
+
+/// Products of the same input with several weights of as many columns: `in` is tokens x cols, row-major. Runs on `threads`
+/// OpenMP threads. Gives the seconds that decoding took, a thread's share of them. Throws what reading a weight throws.
+double matmul(std::span<const ProductOf> products, const float* in, std::uint64_t tokens, int threads,
+              Isa isa, Precision precision, MatmulMemory& memory);
+/// With one weight, and memory for this once.
 double matmul(const Rows& weight, const float* in, std::uint64_t tokens, float* out, int threads, Isa isa,
               Precision precision = Precision::f32);
 

@@ -15,7 +15,7 @@
 namespace galatea::kernel {
 namespace {
 
-constexpr std::uint64_t kStepsAtOnce = 16;
+constexpr std::uint64_t kStepsAtOnce = 16;  ///< divided by the parts
 constexpr std::uint64_t kTokensAtOnce = 256;
 constexpr std::uint64_t kRowsAtOnce = 256;
 /// Packed inputs held at once; decoding the weights again for each such stretch costs little.
@@ -32,41 +32,58 @@ std::uint64_t tokens_at_once(std::uint64_t tokens, std::uint64_t panel_values) {
                   std::max(kTokensAtOnce, kInputBytes / token_bytes / kTokensAtOnce * kTokensAtOnce));
 }
 
-/// What one thread works with.
+/// What one thread works with: bytes of a stretch of memory.
 struct Workspace {
-  Aligned<float> decoded;          ///< one panel of weights: 16 rows
-  Aligned<std::uint16_t> weights;  ///< packed panels of a chunk of rows
-  Aligned<float> sums;
+  float* decoded;          ///< one panel of weights: 16 rows
+  std::uint16_t* weights;  ///< packed panels of a chunk of rows
+  float* sums;
   double decoding = 0;  ///< seconds
 
-  Workspace(std::uint64_t cols, std::uint64_t steps, std::uint64_t parts)
-      : decoded(kTileRows * cols),
-        weights(kRowsAtOnce * steps * kTileCols * parts),
-        sums(kRowsAtOnce * kTokensAtOnce) {}
+  Workspace(std::byte* at, std::uint64_t cols, std::uint64_t panel_values)
+      : decoded(reinterpret_cast<float*>(at)),
+        weights(reinterpret_cast<std::uint16_t*>(at + decoded_bytes(cols))),
+        sums(reinterpret_cast<float*>(at + decoded_bytes(cols) + weight_bytes(panel_values))) {}
+
+  static std::uint64_t decoded_bytes(std::uint64_t cols) {
+    return up_to(kTileRows * cols * sizeof(float), 4096);
+  }
+  static std::uint64_t weight_bytes(std::uint64_t panel_values) {
+    return kRowsAtOnce / kTileRows * panel_values * 2;
+  }
+  static std::uint64_t bytes(std::uint64_t cols, std::uint64_t panel_values) {
+    return decoded_bytes(cols) + weight_bytes(panel_values) + kRowsAtOnce * kTokensAtOnce * sizeof(float);
+  }
+};
+
+/// Rows of one of the weights.
+struct Chunk {
+  const Rows* weight;
+  float* out;
+  std::uint64_t first_row, rows;
 };
 
 class Product {
  public:
-  Product(const TileKernel& kernel, const Rows& weight, const float* in, float* out, std::uint64_t parts)
+  Product(const TileKernel& kernel, std::span<const ProductOf> products, const float* in, std::uint64_t parts,
+          MatmulMemory& memory)
       : kernel_(kernel),
-        weight_(weight),
+        products_(products),
         in_(in),
-        out_(out),
+        cols_(products.front().weight->cols()),
         parts_(parts),
-        steps_(up_to(weight.cols(), kTileCols) / kTileCols),
-        panel_values_(steps_ * parts * kTileValues) {}
+        panel_values_(up_to(cols_, kTileCols) / kTileCols * parts * kTileValues),
+        memory_(memory) {}
 
   double run(std::uint64_t tokens, int threads) {
     const auto team = static_cast<std::uint64_t>(std::max(threads, 1));
     const std::uint64_t stretch = tokens_at_once(tokens, panel_values_);
-    Aligned<std::uint16_t> inputs(stretch / kTileRows * panel_values_);
-    inputs_ = inputs.get();
-    // At least four chunks a thread where there are rows enough, so that a slow one does not hold up the rest.
-    rows_at_once_ = std::clamp(weight_.rows() / (4 * team) / (2 * kTileRows) * (2 * kTileRows), 2 * kTileRows,
-                               kRowsAtOnce);
+    inputs_ = memory_.inputs.at_least(stretch / kTileRows * panel_values_);
+    const std::uint64_t space = Workspace::bytes(cols_, panel_values_);
+    std::byte* const at = memory_.spaces.at_least(team * space);
     std::vector<Workspace> spaces;
     spaces.reserve(team);
-    for (std::uint64_t i = 0; i < team; ++i) spaces.emplace_back(weight_.cols(), steps_, parts_);
+    for (std::uint64_t i = 0; i < team; ++i) spaces.emplace_back(at + i * space, cols_, panel_values_);
+    cut(team);
     for (std::uint64_t first = 0; first < tokens; first += stretch) {
       first_token_ = first;
       tokens_ = std::min(stretch, tokens - first);
@@ -74,14 +91,27 @@ class Product {
     }
     if (failure_) std::rethrow_exception(failure_);
     double decoding = 0;
-    for (const Workspace& space : spaces) decoding += space.decoding;
+    for (const Workspace& workspace : spaces) decoding += workspace.decoding;
     return decoding / static_cast<double>(team);
   }
 
  private:
+  /// At least four chunks a thread where there are rows enough, so that a slow one does not hold up the rest.
+  void cut(std::uint64_t team) {
+    std::uint64_t rows = 0;
+    for (const ProductOf& product : products_) rows += product.weight->rows();
+    const std::uint64_t at_once =
+        std::clamp(rows / (4 * team) / (2 * kTileRows) * (2 * kTileRows), 2 * kTileRows, kRowsAtOnce);
+    for (const ProductOf& product : products_) {
+      for (std::uint64_t row = 0; row < product.weight->rows(); row += at_once)
+        chunks_.push_back(
+            {product.weight, product.out, row, std::min(at_once, product.weight->rows() - row)});
+    }
+  }
+
   void run_stretch(std::vector<Workspace>& spaces) {
     const auto panels = static_cast<std::int64_t>(up_to(tokens_, 2 * kTileRows) / kTileRows);
-    const auto chunks = static_cast<std::int64_t>((weight_.rows() + rows_at_once_ - 1) / rows_at_once_);
+    const auto chunks = static_cast<std::int64_t>(chunks_.size());
 #pragma omp parallel num_threads(static_cast <int>(spaces.size()))
     {
 #pragma omp for schedule(static)
@@ -92,7 +122,7 @@ class Product {
       for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
         if (failed_.load(std::memory_order_relaxed)) continue;
         try {
-          run_chunk(static_cast<std::uint64_t>(chunk) * rows_at_once_, space);
+          run_chunk(chunks_[static_cast<std::size_t>(chunk)], space);
         } catch (...) {
 #pragma omp critical(galatea_matmul_failure)
           if (!failure_) failure_ = std::current_exception();
@@ -106,66 +136,58 @@ class Product {
   void pack_inputs(std::uint64_t panel) {
     const std::uint64_t first = panel * kTileRows;
     const std::uint64_t count = first < tokens_ ? std::min(kTileRows, tokens_ - first) : 0;
-    kernel_.pack_inputs(in_ + (first_token_ + std::min(first, tokens_ - 1)) * weight_.cols(), count,
-                        weight_.cols(), weight_.cols(), parts_, inputs_ + panel * panel_values_);
+    kernel_.pack_inputs(in_ + (first_token_ + std::min(first, tokens_ - 1)) * cols_, count, cols_, cols_,
+                        parts_, inputs_ + panel * panel_values_);
   }
 
-  void run_chunk(std::uint64_t first_row, Workspace& space) {
-    const std::uint64_t rows = std::min(rows_at_once_, weight_.rows() - first_row);
-    const std::uint64_t panels = up_to(rows, 2 * kTileRows) / kTileRows;
+  void run_chunk(const Chunk& chunk, Workspace& space) {
+    const std::uint64_t panels = up_to(chunk.rows, 2 * kTileRows) / kTileRows;
     const double before = omp_get_wtime();
+    bool rest = false;
     for (std::uint64_t panel = 0; panel < panels; ++panel) {
       const std::uint64_t begin = panel * kTileRows;
-      const std::uint64_t count = begin < rows ? std::min(kTileRows, rows - begin) : 0;
-      const auto values = std::span(space.decoded.get(), static_cast<std::size_t>(count * weight_.cols()));
-      if (count > 0) weight_.read_f32(first_row + begin, count, values);
-      kernel_.pack_weights(values.data(), count, weight_.cols(), weight_.cols(), parts_,
-                           space.weights.get() + panel * panel_values_);
+      const std::uint64_t count = begin < chunk.rows ? std::min(kTileRows, chunk.rows - begin) : 0;
+      const auto values = std::span(space.decoded, static_cast<std::size_t>(count * cols_));
+      if (count > 0) chunk.weight->read_f32(chunk.first_row + begin, count, values);
+      rest |= kernel_.pack_weights(values.data(), count, cols_, cols_, parts_,
+                                   space.weights + panel * panel_values_);
     }
     space.decoding += omp_get_wtime() - before;
+    const std::uint64_t out_stride = chunk.weight->rows();
     for (std::uint64_t token = 0; token < tokens_; token += kTokensAtOnce) {
       const std::uint64_t here = std::min(kTokensAtOnce, tokens_ - token);
-      multiply(panels, token, up_to(here, 2 * kTileRows) / kTileRows, space);
-      store(first_row, rows, token, here, space);
+      multiply(panels, token, up_to(here, 2 * kTileRows) / kTileRows, rest, space);
+      kernel_.store(space.sums, kTokensAtOnce / kTileRows * kTileSums, chunk.rows, here,
+                    chunk.out + (first_token_ + token) * out_stride + chunk.first_row, out_stride);
     }
   }
 
-  void multiply(std::uint64_t row_panels, std::uint64_t token, std::uint64_t token_panels,
+  void multiply(std::uint64_t row_panels, std::uint64_t token, std::uint64_t token_panels, bool rest,
                 Workspace& space) const {
     const std::uint64_t sums_stride = kTokensAtOnce / kTileRows * kTileSums;
-    for (std::uint64_t step = 0; step < steps_; step += kStepsAtOnce) {
-      const std::uint64_t steps = std::min(kStepsAtOnce, steps_ - step);
+    const std::uint64_t at_once = kStepsAtOnce / parts_;
+    const std::uint64_t all = panel_values_ / (parts_ * kTileValues);
+    for (std::uint64_t step = 0; step < all; step += at_once) {
+      const std::uint64_t steps = std::min(at_once, all - step);
       for (std::uint64_t row = 0; row < row_panels; row += 2) {
-        const std::uint16_t* weights =
-            space.weights.get() + row * panel_values_ + step * parts_ * kTileValues;
+        const std::uint16_t* weights = space.weights + row * panel_values_ + step * parts_ * kTileValues;
         for (std::uint64_t t = 0; t < token_panels; t += 2) {
           const std::uint16_t* inputs =
               inputs_ + (token / kTileRows + t) * panel_values_ + step * parts_ * kTileValues;
-          kernel_.block(weights, panel_values_, inputs, panel_values_, steps, parts_,
-                        space.sums.get() + row * sums_stride + t * kTileSums, sums_stride, step == 0);
+          kernel_.block(weights, panel_values_, inputs, panel_values_, steps, parts_, rest,
+                        space.sums + row * sums_stride + t * kTileSums, sums_stride, step == 0);
         }
       }
     }
   }
 
-  void store(std::uint64_t first_row, std::uint64_t rows, std::uint64_t token, std::uint64_t tokens,
-             Workspace& space) const {
-    const float* sums = space.sums.get();
-    for (std::uint64_t t = 0; t < tokens; ++t) {
-      float* out = out_ + (first_token_ + token + t) * weight_.rows() + first_row;
-      for (std::uint64_t r = 0; r < rows; ++r) {
-        const std::uint64_t tile = (r / kTileRows) * (kTokensAtOnce / kTileRows) + t / kTileRows;
-        out[r] = sums[tile * kTileSums + r % kTileRows * kTileRows + t % kTileRows];
-      }
-    }
-  }
-
   const TileKernel& kernel_;
-  const Rows& weight_;
+  std::span<const ProductOf> products_;
   const float* in_;
-  float* out_;
-  std::uint64_t parts_, steps_, panel_values_;
-  std::uint64_t rows_at_once_ = 0, first_token_ = 0, tokens_ = 0;
+  std::uint64_t cols_, parts_, panel_values_;
+  MatmulMemory& memory_;
+  std::vector<Chunk> chunks_;
+  std::uint64_t first_token_ = 0, tokens_ = 0;
   std::uint16_t* inputs_ = nullptr;
   std::atomic<bool> failed_ = false;
   std::exception_ptr failure_;
@@ -173,9 +195,10 @@ class Product {
 
 }  // namespace
 
-double matmul_tiles(const TileKernel& kernel, const Rows& weight, const float* in, std::uint64_t tokens,
-                    float* out, int threads, std::uint64_t parts) {
-  return Product(kernel, weight, in, out, parts).run(tokens, threads);
+double matmul_tiles(const TileKernel& kernel, std::span<const ProductOf> products, const float* in,
+                    std::uint64_t tokens, int threads, std::uint64_t parts, MatmulMemory& memory) {
+  if (products.empty() || tokens == 0) return 0;
+  return Product(kernel, products, in, parts, memory).run(tokens, threads);
 }
 
 std::uint64_t matmul_tiles_bytes(std::uint64_t cols, std::uint64_t tokens, std::uint64_t threads,
@@ -183,9 +206,7 @@ std::uint64_t matmul_tiles_bytes(std::uint64_t cols, std::uint64_t tokens, std::
   const std::uint64_t padded = up_to(cols, kTileCols);
   const std::uint64_t panel_values = padded * kTileRows * parts;
   const std::uint64_t inputs = tokens_at_once(tokens, panel_values) / kTileRows * panel_values * 2;
-  const std::uint64_t space =
-      4 * kTileRows * cols + 2 * kRowsAtOnce * padded * parts + 4 * kRowsAtOnce * kTokensAtOnce;
-  return inputs + threads * space;
+  return inputs + threads * Workspace::bytes(cols, panel_values);
 }
 
 const TileKernel* tile_kernel(Isa isa) {

@@ -2,16 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
+#include "eval/matmul.h"
 #include "eval/matmul_tiles_kernel.h"
 #include "format/isa.h"
-#include "format/rows.h"
 
 namespace galatea::kernel {
 
 /// As matmul(); `parts` bfloat16 numbers for each value, 1 or 2 (matmul_tiles_kernel.h).
-double matmul_tiles(const TileKernel& kernel, const Rows& weight, const float* in, std::uint64_t tokens,
-                    float* out, int threads, std::uint64_t parts);
+double matmul_tiles(const TileKernel& kernel, std::span<const ProductOf> products, const float* in,
+                    std::uint64_t tokens, int threads, std::uint64_t parts, MatmulMemory& memory);
 
 /// Bytes that it takes besides `out`, at most.
 std::uint64_t matmul_tiles_bytes(std::uint64_t cols, std::uint64_t tokens, std::uint64_t threads,

@@ -40,7 +40,7 @@ void begin() { _tile_loadconfig(&tile_config); }
 void end() { _tile_release(); }
 
 void block(const std::uint16_t* weights, std::uint64_t weight_stride, const std::uint16_t* inputs,
-           std::uint64_t input_stride, std::uint64_t steps, std::uint64_t parts, float* sums,
+           std::uint64_t input_stride, std::uint64_t steps, std::uint64_t parts, bool rest, float* sums,
            std::uint64_t sums_stride, bool first) {
   if (first) {
     _tile_zero(0);
@@ -57,13 +57,14 @@ void block(const std::uint16_t* weights, std::uint64_t weight_stride, const std:
     const std::uint16_t* weight = weights + step * parts * kTileValues;
     const std::uint16_t* input = inputs + step * parts * kTileValues;
     load_weights(weight, weight_stride);
+    if (parts == 2) {
+      load_inputs(input + kTileValues, input_stride);
+      add_products();
+    }
     load_inputs(input, input_stride);
     add_products();
-    if (parts == 1) continue;
-    load_inputs(input + kTileValues, input_stride);
-    add_products();
+    if (!rest) continue;
     load_weights(weight + kTileValues, weight_stride);
-    load_inputs(input, input_stride);
     add_products();
   }
   _tile_stored(0, sums, kTileStride);
@@ -74,7 +75,7 @@ void block(const std::uint16_t* weights, std::uint64_t weight_stride, const std:
 
 }  // namespace
 
-const TileKernel tile_kernel_amx = {begin, end, pack_weights, pack_inputs, block, pack_shares};
+const TileKernel tile_kernel_amx = {begin, end, pack_weights, pack_inputs, block, store, pack_shares};
 
 }  // namespace galatea::kernel
 #endif

@@ -36,7 +36,7 @@ inline void add_tile(const std::uint16_t* weight, const std::uint16_t* input, st
 }
 
 void block(const std::uint16_t* weights, std::uint64_t weight_stride, const std::uint16_t* inputs,
-           std::uint64_t input_stride, std::uint64_t steps, std::uint64_t parts, float* sums,
+           std::uint64_t input_stride, std::uint64_t steps, std::uint64_t parts, bool rest, float* sums,
            std::uint64_t sums_stride, bool first) {
   for (std::uint64_t row = 0; row < 2 * kTileRows; row += kRows) {
     float* const sum = sums + row / kTileRows * sums_stride + row % kTileRows * kTileRows;
@@ -49,10 +49,9 @@ void block(const std::uint16_t* weights, std::uint64_t weight_stride, const std:
       const std::uint16_t* weight = weights + row / kTileRows * weight_stride + row % kTileRows * kTileCols +
                                     step * parts * kTileValues;
       const std::uint16_t* input = inputs + step * parts * kTileValues;
+      if (parts == 2) add_tile(weight, input + kTileValues, input_stride, here);
       add_tile(weight, input, input_stride, here);
-      if (parts == 1) continue;
-      add_tile(weight, input + kTileValues, input_stride, here);
-      add_tile(weight + kTileValues, input, input_stride, here);
+      if (rest) add_tile(weight + kTileValues, input, input_stride, here);
     }
     for (std::uint64_t r = 0; r < kRows; ++r) {
       _mm512_storeu_ps(sum + r * kTileRows, here[r][0]);
@@ -63,7 +62,8 @@ void block(const std::uint16_t* weights, std::uint64_t weight_stride, const std:
 
 }  // namespace
 
-const TileKernel tile_kernel_avx512_bf16 = {nothing, nothing, pack_weights, pack_inputs, block, pack_shares};
+const TileKernel tile_kernel_avx512_bf16 = {nothing, nothing, pack_weights, pack_inputs,
+                                            block,   store,   pack_shares};
 
 }  // namespace galatea::kernel
 #endif

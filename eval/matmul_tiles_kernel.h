@@ -7,9 +7,10 @@
 //   panel          tiles of 16 rows (or tokens), one column step of 32 after the other
 //   sums           1 KiB, [16 rows][16 tokens] float32
 //
-// With two parts three products are summed: first * first, first * second, second * first; a float16 weight
-// is the sum of its parts exactly, an input to 2^-17. A sum adds its columns in an order that does not depend on
-// the block it is in. Plain functions only: see matmul_kernel.h.
+// With two parts three products are summed for each column step: first * second, first * first, second * first (of the
+// weight and the input); the last is left out where no weight has a second part. A float16 weight is the sum of its
+// parts exactly, a bfloat16 weight has one, an input is it to 2^-17. A sum adds its columns in an order that does not
+// depend on the block it is in. Plain functions only: see matmul_kernel.h.
 #pragma once
 
 #include <cstdint>
@@ -32,18 +33,24 @@ struct TileKernel {
   void (*begin)();
   void (*end)();
 
-  /// Packs `count` <= 16 rows (tokens) of `cols` values, `stride` apart, into one panel; the rest is zeros.
-  void (*pack_weights)(const float* rows, std::uint64_t count, std::uint64_t cols, std::uint64_t stride,
+  /// Packs `count` <= 16 rows (tokens) of `cols` values, `stride` apart, into one panel; the rest is zeros. Of weights
+  /// says whether any second part is not zero.
+  bool (*pack_weights)(const float* rows, std::uint64_t count, std::uint64_t cols, std::uint64_t stride,
                        std::uint64_t parts, std::uint16_t* panel);
   void (*pack_inputs)(const float* tokens, std::uint64_t count, std::uint64_t cols, std::uint64_t stride,
                       std::uint64_t parts, std::uint16_t* panel);
 
   /// Two panels of weights against two of inputs over `steps` column steps, `weight_stride` and `input_stride`
   /// values from one panel to the next; sums [2 of weights][2 of inputs], `sums_stride` floats from one weight's
-  /// to the next, start at zero when `first`.
+  /// to the next, start at zero when `first`. Without `rest` the weights' second parts are taken for zeros.
   void (*block)(const std::uint16_t* weights, std::uint64_t weight_stride, const std::uint16_t* inputs,
-                std::uint64_t input_stride, std::uint64_t steps, std::uint64_t parts, float* sums,
+                std::uint64_t input_stride, std::uint64_t steps, std::uint64_t parts, bool rest, float* sums,
                 std::uint64_t sums_stride, bool first);
+
+  /// Sums of `rows` x `tokens` values, `sums_stride` floats from 16 rows to the next 16, as out[token][row], `out_stride`
+  /// floats from a token to the next.
+  void (*store)(const float* sums, std::uint64_t sums_stride, std::uint64_t rows, std::uint64_t tokens,
+                float* out, std::uint64_t out_stride);
 
   /// Scores of 16 queries, tiles [16 keys][16 queries] `tile_stride` floats apart over `steps` times 32 keys, become
   /// e^(score * scale - the query's largest), 0 for keys that it does not see, packed as a panel of inputs. totals[16]

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "eval/matmul_tiles_kernel.h"
+#include "eval/matmul_tiles_transpose.h"
 
 namespace galatea::kernel {
 
@@ -32,19 +33,11 @@ static inline void split(const float* from, std::uint64_t count, std::uint16_t* 
   }
 }
 
-/// A pair of columns is one word of 32 bits; the words of 16 tokens change places with the 16 pairs.
-static inline void put_pairs(const std::uint16_t (*tokens)[kTileCols], std::uint16_t* tile) {
-  for (std::uint64_t pair = 0; pair < kTileRows; ++pair) {
-    for (std::uint64_t t = 0; t < kTileRows; ++t) {
-      __builtin_memcpy(tile + 2 * (pair * kTileRows + t), &tokens[t][2 * pair], 4);
-    }
-  }
-}
-
 static inline std::uint64_t least(std::uint64_t a, std::uint64_t b) { return a < b ? a : b; }
 
-static void pack_weights(const float* rows, std::uint64_t count, std::uint64_t cols, std::uint64_t stride,
+static bool pack_weights(const float* rows, std::uint64_t count, std::uint64_t cols, std::uint64_t stride,
                          std::uint64_t parts, std::uint16_t* panel) {
+  std::uint16_t seconds[kTileCols] = {};
   for (std::uint64_t c = 0; c < cols; c += kTileCols, panel += parts * kTileValues) {
     for (std::uint64_t r = 0; r < kTileRows; ++r) {
       std::uint16_t first[kTileCols];
@@ -52,22 +45,48 @@ static void pack_weights(const float* rows, std::uint64_t count, std::uint64_t c
       split(r < count ? rows + r * stride + c : rows, r < count ? least(cols - c, kTileCols) : 0, first,
             second);
       __builtin_memcpy(panel + r * kTileCols, first, sizeof first);
-      if (parts > 1) __builtin_memcpy(panel + kTileValues + r * kTileCols, second, sizeof second);
+      if (parts == 1) continue;
+      __builtin_memcpy(panel + kTileValues + r * kTileCols, second, sizeof second);
+      for (std::uint64_t i = 0; i < kTileCols; ++i)
+        seconds[i] = static_cast<std::uint16_t>(seconds[i] | second[i]);
     }
   }
+  std::uint16_t any = 0;
+  for (const std::uint16_t second : seconds) any = static_cast<std::uint16_t>(any | second);
+  return any != 0;
 }
 
 static void pack_inputs(const float* tokens, std::uint64_t count, std::uint64_t cols, std::uint64_t stride,
                         std::uint64_t parts, std::uint16_t* panel) {
   for (std::uint64_t c = 0; c < cols; c += kTileCols, panel += parts * kTileValues) {
-    std::uint16_t first[kTileRows][kTileCols];
-    std::uint16_t second[kTileRows][kTileCols];
+    // A pair of columns is one word of 32 bits; the words of 16 tokens change places with the 16 pairs.
+    alignas(4) std::uint16_t first[kTileRows][kTileCols];
+    alignas(4) std::uint16_t second[kTileRows][kTileCols];
     for (std::uint64_t t = 0; t < kTileRows; ++t) {
       split(t < count ? tokens + t * stride + c : tokens, t < count ? least(cols - c, kTileCols) : 0,
             first[t], second[t]);
     }
-    put_pairs(first, panel);
-    if (parts > 1) put_pairs(second, panel + kTileValues);
+    transpose16(first[0], kTileRows, panel, kTileRows);
+    if (parts > 1) transpose16(second[0], kTileRows, panel + kTileValues, kTileRows);
+  }
+}
+
+static void store(const float* sums, std::uint64_t sums_stride, std::uint64_t rows, std::uint64_t tokens,
+                  float* out, std::uint64_t out_stride) {
+  for (std::uint64_t t = 0; t < tokens; t += kTileRows) {
+    for (std::uint64_t r = 0; r < rows; r += kTileRows) {
+      const float* const tile = sums + r / kTileRows * sums_stride + t / kTileRows * kTileSums;
+      float* const to = out + t * out_stride + r;
+      if (tokens - t >= kTileRows && rows - r >= kTileRows) {
+        transpose16(tile, kTileRows, to, out_stride);
+        continue;
+      }
+      float turned[kTileSums];
+      transpose16(tile, kTileRows, turned, kTileRows);
+      for (std::uint64_t i = 0; i < least(tokens - t, kTileRows); ++i)
+        __builtin_memcpy(to + i * out_stride, turned + i * kTileRows,
+                         least(rows - r, kTileRows) * sizeof(float));
+    }
   }
 }
 

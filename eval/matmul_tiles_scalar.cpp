@@ -22,7 +22,7 @@ void add_tile(const std::uint16_t* weight, const std::uint16_t* input, float* su
 }
 
 void block(const std::uint16_t* weights, std::uint64_t weight_stride, const std::uint16_t* inputs,
-           std::uint64_t input_stride, std::uint64_t steps, std::uint64_t parts, float* sums,
+           std::uint64_t input_stride, std::uint64_t steps, std::uint64_t parts, bool rest, float* sums,
            std::uint64_t sums_stride, bool first) {
   for (std::uint64_t w = 0; w < 2; ++w) {
     for (std::uint64_t t = 0; t < 2; ++t) {
@@ -31,10 +31,9 @@ void block(const std::uint16_t* weights, std::uint64_t weight_stride, const std:
       for (std::uint64_t step = 0; step < steps; ++step) {
         const std::uint16_t* weight = weights + w * weight_stride + step * parts * kTileValues;
         const std::uint16_t* input = inputs + t * input_stride + step * parts * kTileValues;
+        if (parts == 2) add_tile(weight, input + kTileValues, sum);
         add_tile(weight, input, sum);
-        if (parts == 1) continue;
-        add_tile(weight, input + kTileValues, sum);
-        add_tile(weight + kTileValues, input, sum);
+        if (rest) add_tile(weight + kTileValues, input, sum);
       }
     }
   }
@@ -42,6 +41,7 @@ void block(const std::uint16_t* weights, std::uint64_t weight_stride, const std:
 
 }  // namespace
 
-const TileKernel tile_kernel_scalar = {nothing, nothing, pack_weights, pack_inputs, block, pack_shares};
+const TileKernel tile_kernel_scalar = {nothing, nothing, pack_weights, pack_inputs,
+                                       block,   store,   pack_shares};
 
 }  // namespace galatea::kernel

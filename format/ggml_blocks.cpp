@@ -72,7 +72,8 @@ Codes take_apart(const std::uint8_t* block, const GgmlType& type) {
       break;
     default:
       out.d = load_le<float>(block);
-      for (std::uint32_t j = 0; j < type.block_length; ++j) out.q[j] = static_cast<std::int8_t>(block[4 + j]);
+      for (std::uint32_t j = 0; j < type.block_length; ++j)
+        out.q[j] = static_cast<int>(static_cast<std::int8_t>(block[4 + j]));
   }
   return out;
 }

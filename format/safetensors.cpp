@@ -156,6 +156,7 @@ class EntryReader {
 
 std::map<std::string, std::string> read_metadata(const ByteSource& source, const json& value) {
   std::map<std::string, std::string> out;
+  if (value.is_null()) return out;  // as the official library reads it
   if (!value.is_object())
     throw Error(ErrorKind::input, "__metadata__ is not an object").file(source.name()).at(length_bytes);
   for (const auto& [key, text] : value.items()) {

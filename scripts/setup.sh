@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what galatea is built from: Debian packages, and only those that are missing.
 #
-#   scripts/setup.sh [--dev]     --dev: also Clang, clang-tidy, what the benches need
+#   scripts/setup.sh [--dev]     --dev: also Clang, what lint.sh, coverage.sh and the benches need
 #
 # As root it calls apt-get, as a user `sudo apt-get`; without sudo it names what is missing and fails.
 . "$(dirname "$0")/lib.sh"
@@ -10,7 +10,7 @@ packages=(g++ make cmake libssl-dev zlib1g-dev libdeflate-dev libzstd-dev nlohma
           libsentencepiece-dev libpcre2-dev libgtest-dev binutils python3-jsonschema)
 case ${1-} in
   '') ;;
-  --dev) packages+=(clang clang-format cppcheck clang-tidy libomp-dev libbenchmark-dev time) ;;
+  --dev) packages+=(clang clang-format cppcheck clang-tidy gcovr libomp-dev libbenchmark-dev time) ;;
   *) die "usage: scripts/setup.sh [--dev]" ;;
 esac
 

@@ -55,7 +55,7 @@ double tiles_rate(int threads) {
       [&]() -> std::function<void()> {
         return [tiles, operands = kernel::Aligned<std::uint16_t>(4 * panel),
                 sums = kernel::Aligned<float>(4 * kernel::kTileSums)]() mutable {
-          tiles->block(operands.get(), panel, operands.get() + 2 * panel, panel, steps, 1, sums.get(),
+          tiles->block(operands.get(), panel, operands.get() + 2 * panel, panel, steps, 1, false, sums.get(),
                        2 * kernel::kTileSums, true);
         };
       },

@@ -20,6 +20,13 @@ std::vector<float> random_values(std::size_t count, unsigned seed) {
   return values;
 }
 
+void matmul_tiles(const kernel::TileKernel& tiles, const Rows& weight, const float* in, std::uint64_t tokens,
+                  float* out, int threads, std::uint64_t parts) {
+  MatmulMemory memory;
+  const ProductOf product{&weight, out};
+  kernel::matmul_tiles(tiles, {&product, 1}, in, tokens, threads, parts, memory);
+}
+
 /// The order of the header, written down independently: lane sums in float64-free fused steps, then the tree.
 float reference_dot(const float* a, const float* b, std::size_t count) {
   float lanes[16] = {};

@@ -1,0 +1,9 @@
+#include "eval/elementwise_loops.h"
+
+#if defined(GALATEA_X86)
+namespace galatea::kernel {
+
+const Elementwise elementwise_avx2 = {norm, gate, add, rotate, log_sum};
+
+}  // namespace galatea::kernel
+#endif
