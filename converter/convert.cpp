@@ -7,6 +7,7 @@
 #include "format/error.h"
 #include "format/ggml_blocks.h"
 #include "format/gguf_llama.h"
+#include "format/gguf_rope.h"
 #include "format/llama_tensors.h"
 #include "format/safetensors.h"
 #include "format/sentencepiece_model.h"
@@ -109,6 +110,7 @@ GgufModel gguf_of_changed(const Checkpoint& source, const HfModel& model, const 
                                  LlamaRole::ffn_norm, LlamaRole::gate, LlamaRole::down, LlamaRole::up})
       take(role, layer);
   }
+  if (const Tensor* factors = source.find(rope_factors_name)) gguf.tensors.push_back(*factors);
   return gguf;
 }
 
@@ -143,6 +145,7 @@ Conversion to_gguf(const Checkpoint& source, HfModel model, const ConvertOptions
         .file(source.path())
         .found(strange);
   }
+  if (const Tensor* factors = source.find(rope_factors_name)) by_name.emplace(factors->name, *factors);
   if (!same_tensors(gguf.tensors, by_name)) gguf = gguf_of_changed(source, model, options, by_name);
   const DType type = options.type ? *options.type : kept_type(gguf.tensors);
   for (Tensor& tensor : gguf.tensors) {

@@ -6,6 +6,7 @@
 
 #include "converter/hf_folder.h"
 #include "format/error.h"
+#include "format/gguf_rope.h"
 #include "format/llama_tensors.h"
 
 namespace galatea {
@@ -24,7 +25,7 @@ HfModel hf_model(const Checkpoint& checkpoint) {
   for (const Tensor& tensor : checkpoint.tensors()) {
     const auto id = parse_tensor_name(tensor.name);
     if (id && id->layer < model.config.layers) continue;
-    if (tensor.name == "rope.freqs") continue;
+    if (tensor.name == "rope.freqs" || tensor.name == rope_factors_name) continue;
     const CheckpointKind kind = checkpoint.kind();
     if (kind == CheckpointKind::hf || kind == CheckpointKind::torch || kind == CheckpointKind::safetensors) {
       model.tensors.push_back(tensor);

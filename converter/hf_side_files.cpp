@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -48,6 +49,24 @@ ordered_json special_tokens(const TokenizerNames& names) {
   if (!names.eos.empty()) tokens["eos_token"] = special_token(names.eos);
   if (!names.unknown.empty()) tokens["unk_token"] = special_token(names.unknown);
   return tokens;
+}
+
+/// As transformers reads it; "type" is what versions before 4.43 ask for.
+ordered_json rope_scaling(const RopeScaling& scaling) {
+  using Kind = RopeScaling::Kind;
+  if (scaling.kind == Kind::linear)
+    return {{"factor", scaling.factor}, {"rope_type", "linear"}, {"type", "linear"}};
+  if (scaling.kind == Kind::dynamic)
+    return {{"factor", scaling.factor}, {"rope_type", "dynamic"}, {"type", "dynamic"}};
+  const bool whole =
+      scaling.original_context < 0x1p53 && scaling.original_context == std::floor(scaling.original_context);
+  const ordered_json original = whole ? ordered_json(static_cast<std::uint64_t>(scaling.original_context))
+                                      : ordered_json(scaling.original_context);
+  return {{"factor", scaling.factor},
+          {"high_freq_factor", scaling.high_frequency},
+          {"low_freq_factor", scaling.low_frequency},
+          {"original_max_position_embeddings", original},
+          {"rope_type", "llama3"}};
 }
 
 }  // namespace
@@ -102,7 +121,9 @@ std::string torch_dtype_name(DType type) {
 }
 
 std::string config_json(const LlamaConfig& config, DType type, std::string_view transformers_version) {
-  config.require_plain_attention();
+  LlamaConfig plain = config;
+  plain.rope_scaling = {};
+  plain.require_plain_attention();
   ordered_json document = {
       {"architectures", {"LlamaForCausalLM"}},
       {"bos_token_id", config.bos_id},
@@ -126,6 +147,8 @@ std::string config_json(const LlamaConfig& config, DType type, std::string_view 
   if (config.kv_heads != config.heads) document["num_key_value_heads"] = config.kv_heads;
   if (config.head_dim * config.heads != config.hidden_size) document["head_dim"] = config.head_dim;
   if (config.rope_theta != 10000.0) document["rope_theta"] = config.rope_theta;
+  if (config.rope_scaling.kind != RopeScaling::Kind::none)
+    document["rope_scaling"] = rope_scaling(config.rope_scaling);
   return text_of(document);
 }
 

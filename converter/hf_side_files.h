@@ -46,7 +46,7 @@ std::span<const std::string_view> transformers_versions_of_2023();
 /// "float16" for F16, and so on; Error(usage) for types that torch has no name for.
 std::string torch_dtype_name(DType type);
 
-/// Keys beyond those of LLaMA 1 (num_key_value_heads, head_dim, rope_theta) appear where they differ from
+/// Keys beyond those of LLaMA 1 (num_key_value_heads, head_dim, rope_theta, rope_scaling) appear where they differ from
 /// what LLaMA 1 implies, tie_word_embeddings as the configuration has it. A pad_id of -1 is left out.
 std::string config_json(const LlamaConfig& config, DType type, std::string_view transformers_version);
 

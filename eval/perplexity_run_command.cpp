@@ -12,6 +12,7 @@
 #include "format/checkpoint.h"
 #include "format/error.h"
 #include "format/job.h"
+#include "format/output_file.h"
 
 namespace galatea::perplexity_command {
 namespace {
@@ -100,12 +101,26 @@ fs::path score_journal_path(const Options& options, const std::string& data) {
 
 /// Who looks on while one corpus is scored.
 struct Onlookers {
-  std::unique_ptr<KlBaseWriter> writer;
+  std::unique_ptr<KlBaseWriter> writer;  ///< nothing when the base was written before the run was stopped
+  std::optional<KlBaseHeader> base;      ///< of the one that is written
   std::unique_ptr<KlComparison> comparison;
   ScoreObserver* observer() const {
     return writer ? static_cast<ScoreObserver*>(writer.get()) : comparison.get();
   }
 };
+
+/// Whether an earlier run finished all windows and wrote the base: it was stopped before it could write its result.
+bool base_is_written(const Options& options, const PerplexityOptions& how, std::uint64_t windows,
+                     const KlBaseHeader& header) {
+  std::error_code ignored;
+  if (how.journal == nullptr || how.journal->windows().size() != windows ||
+      fs::exists(OutputFile::partial_path_of(options.write_kl_base), ignored) ||
+      !fs::is_regular_file(options.write_kl_base, ignored))
+    return false;
+  const SourcePtr file = open_file(options.write_kl_base);
+  const std::vector<std::byte> head = encode_kl_header(header);
+  return file->size() == header.file_bytes() && file->read(0, head.size()) == head;
+}
 
 Onlookers onlookers_of(const Options& options, const PerplexityOptions& how, const TokenStream& stream,
                        std::uint64_t vocab) {
@@ -121,9 +136,11 @@ Onlookers onlookers_of(const Options& options, const PerplexityOptions& how, con
         .found("--windows " + options.windows);
   }
   const KlBaseKind kind = options.kl_format == "compact" ? KlBaseKind::compact : KlBaseKind::llama_cpp;
-  out.writer = std::make_unique<KlBaseWriter>(
-      options.write_kl_base, kl_base_header(kind, *how.protocol, stream, windows, vocab, options.kl_top),
-      options.overwrite, !options.save.empty());
+  out.base = kl_base_header(kind, *how.protocol, stream, windows, vocab, options.kl_top);
+  if (!base_is_written(options, how, windows.count(), *out.base)) {
+    out.writer = std::make_unique<KlBaseWriter>(options.write_kl_base, *out.base, options.overwrite,
+                                                !options.save.empty());
+  }
   return out;
 }
 
@@ -179,12 +196,15 @@ Scored score(const Options& options, const std::optional<Release>& release, cons
   if (!options.max_memory.empty()) how.max_memory = parse_shard_bytes(options.max_memory);
   ForwardTimes times;
   how.forward.times = &times;
-  const Onlookers onlookers = onlookers_of(options, how, made.stream, model.config.vocab_size);
-  how.observer = onlookers.observer();
   std::optional<ScoreJournal> journal;
   if (!options.save.empty()) {
     journal.emplace(score_journal_path(options, out.data),
                     identity_of(options, out.data, context, made.stream.sha256));
+    how.journal = &*journal;
+  }
+  const Onlookers onlookers = onlookers_of(options, how, made.stream, model.config.vocab_size);
+  how.observer = onlookers.observer();
+  if (journal) {
     if (onlookers.writer && !onlookers.writer->continues()) journal->clear();
     if (journal->discarded()) {
       console.progress().note("note: windows of an unfinished run with other options were discarded");
@@ -192,7 +212,6 @@ Scored score(const Options& options, const std::optional<Release>& release, cons
       console.progress().note("note: going on behind " + std::to_string(journal->windows().size()) +
                               " windows of an earlier run");
     }
-    how.journal = &*journal;
   }
   out.found = perplexity(model, made.stream, how);
   if (onlookers.writer) onlookers.writer->commit();
@@ -215,10 +234,8 @@ Scored score(const Options& options, const std::optional<Release>& release, cons
     out.document["kl_base"] = options.kl_base;
     out.document["kl_divergence"] = to_json(*out.kl);
   }
-  if (onlookers.writer) {
-    const KlBaseHeader& header = onlookers.writer->header();
-    out.document["wrote_kl_base"] = {{"file", options.write_kl_base}, {"bytes", header.file_bytes()}};
-  }
+  if (onlookers.base)
+    out.document["wrote_kl_base"] = {{"file", options.write_kl_base}, {"bytes", onlookers.base->file_bytes()}};
   if (options.times) {
     out.times = times;
     out.document["times"] = times_json(times, model.config, out.found);

@@ -6,9 +6,11 @@
 #include <atomic>
 #include <exception>
 #include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "format/error.h"
+#include "format/utf8.h"
 
 namespace galatea {
 namespace {
@@ -42,26 +44,60 @@ void check_kind(const SentencePieceModel& model, const std::filesystem::path& na
   }
 }
 
-/// No piece has a space after anything but spaces, so no piece reaches across " " that follows a letter.
-bool spaces_only_lead(const SentencePieceModel& model) {
-  return std::none_of(model.pieces.begin(), model.pieces.end(), [](const SentencePiece& piece) {
-    std::string_view rest = piece.text;
-    while (rest.starts_with(space_mark)) rest.remove_prefix(space_mark.size());
-    return rest.find(space_mark) != std::string_view::npos || rest.find(' ') != std::string_view::npos;
-  });
+/// The character at the start of `text`, as a number of its own; a space is the mark that SentencePiece makes of it.
+std::uint64_t character(std::string_view text) {
+  if (text.starts_with(' ')) text = space_mark;
+  std::uint64_t out = 0;
+  const std::size_t length = std::max<std::size_t>(utf8_length(text), 1);
+  for (const char c : text.substr(0, length)) out = out << 8U | static_cast<unsigned char>(c);
+  return out;
 }
 
-/// The end of the part of `text` that starts at `begin` and has at least `length` bytes.
-std::size_t end_of_part(std::string_view text, std::size_t begin, std::size_t length) {
-  if (text.size() - begin <= length) return text.size();
-  for (std::size_t end = begin + std::max<std::size_t>(length, 1); end < text.size(); ++end) {
-    const std::string_view before = text.substr(0, end);
-    if (text[end] == ' ' && !before.ends_with(' ') && !before.ends_with(space_mark)) return end;
+/// Two neighbours, of text that starts with the first of them.
+std::uint64_t neighbours(std::string_view text) {
+  const std::size_t length = std::max<std::size_t>(utf8_length(text), 1);
+  return character(text) << 32U | character(text.substr(length));
+}
+
+/// Calls take() with each two neighbouring characters of a piece.
+template <class Take>
+void each_two(std::string_view piece, const Take& take) {
+  while (true) {
+    const std::size_t length = std::max<std::size_t>(utf8_length(piece), 1);
+    if (length >= piece.size()) return;
+    take(neighbours(piece));
+    piece.remove_prefix(length);
   }
-  return text.size();
 }
 
 }  // namespace
+
+/// Where a text may be cut.
+struct Segmenter::Cuts {
+  /// Neighbouring characters that some piece has: no merge ever reaches across others.
+  std::unordered_set<std::uint64_t> joined;
+  /// Without bytes to fall back on, unknown characters in a row are one token: only spaces are safe.
+  bool before_spaces_only = false;
+
+  explicit Cuts(const SentencePieceModel& model) : before_spaces_only(!model.byte_fallback) {
+    for (const SentencePiece& piece : model.pieces)
+      each_two(piece.text, [&](std::uint64_t two) { joined.insert(two); });
+  }
+
+  /// The end of the part of `text` that starts at `begin` and has at least `length` bytes.
+  std::size_t end_of_part(std::string_view text, std::size_t begin, std::size_t length) const {
+    std::size_t before = begin + std::max<std::size_t>(length, 1) - 1;  // of the last character
+    if (before >= text.size()) return text.size();
+    while (before > begin && (static_cast<unsigned char>(text[before]) & 0xC0U) == 0x80U) --before;
+    while (true) {
+      const std::size_t end = before + std::max<std::size_t>(utf8_length(text.substr(before)), 1);
+      if (end >= text.size()) return text.size();
+      const bool allowed = !before_spaces_only || text[end] == ' ';
+      if (allowed && !joined.contains(neighbours(text.substr(before)))) return end;
+      before = end;
+    }
+  }
+};
 
 struct Segmenter::Processors {
   sentencepiece::SentencePieceProcessor as_model, no_prefix;
@@ -91,8 +127,9 @@ Segmenter::Segmenter(SentencePieceModel model, const std::filesystem::path& name
   SentencePieceModel without = model;
   without.add_dummy_prefix = false;
   Processors::load(processors->no_prefix, without, name);
-  can_cut_ = !model.remove_extra_whitespaces && model.escape_whitespaces &&
-             !model.treat_whitespace_as_suffix && spaces_only_lead(model);
+  const bool as_llama =
+      !model.remove_extra_whitespaces && model.escape_whitespaces && !model.treat_whitespace_as_suffix;
+  if (as_llama) cuts_ = std::make_shared<const Cuts>(model);
   model_ = std::make_shared<const SentencePieceModel>(std::move(model));
   processors_ = std::move(processors);
 }
@@ -101,7 +138,7 @@ std::vector<std::int32_t> Segmenter::segment(std::string_view text, Prefix prefi
   const auto& first = prefix == Prefix::as_model ? processors_->as_model : processors_->no_prefix;
   std::vector<std::pair<std::size_t, std::size_t>> parts;
   for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = can_cut_ ? end_of_part(text, begin, part_bytes_) : text.size();
+    const std::size_t end = cuts_ ? cuts_->end_of_part(text, begin, part_bytes_) : text.size();
     parts.emplace_back(begin, end);
     begin = end;
   }

@@ -1,9 +1,10 @@
 // SentencePiece's segmentation of text, and nothing else: no special tokens, nothing put in front but the
 // space that the model asks for.
 //
-// Long texts of LLaMA's kind of vocabulary are cut where no piece can reach across (before a space that
-// follows something else) and the parts are segmented in parallel: the ids are those of the whole, but time
-// and memory stay proportional to the text (SentencePiece alone takes 23 s and 1 GB for 10 MB).
+// Long texts of LLaMA's kind of vocabulary are cut where no piece can reach across (between two characters that are
+// neighbours in none, as before a space that follows something else) and the parts are segmented in parallel: the ids are
+// those of the whole, but time and memory stay proportional to the text (SentencePiece alone takes 23 s and 1 GB for
+// 10 MB).
 #pragma once
 
 #include <cstdint>
@@ -31,11 +32,12 @@ class Segmenter {
   void set_part_bytes(std::size_t bytes) { part_bytes_ = bytes; }
 
  private:
+  struct Cuts;
   struct Processors;
 
   std::shared_ptr<const SentencePieceModel> model_;
   std::shared_ptr<const Processors> processors_;
-  bool can_cut_ = false;
+  std::shared_ptr<const Cuts> cuts_;  ///< nothing where texts cannot be cut
   std::size_t part_bytes_ = std::size_t{1} << 15U;
 };
 

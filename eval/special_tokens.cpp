@@ -157,14 +157,20 @@ class Reader {
     }
     for (const NamedToken& token : additional_) add(token);
     for (const NamedToken& token : decoder_) add(token);
+    // The versions that know "legacy": false make AddedTokens of all texts, which strip nothing.
+    const auto strips = [&](const NamedToken& token, bool asked) {
+      return asked && (legacy || token.added_token);
+    };
     for (const NamedToken& token : all) {
       const std::int32_t id = id_of(token.text);
-      if (!token.text.empty()) out.tokens.push_back({token.text, id, token.strip_left, token.strip_right});
+      if (token.text.empty()) continue;
+      out.tokens.push_back({token.text, id, strips(token, token.strip_left), strips(token, token.strip_right),
+                            is_named(token.text)});
     }
     for (const auto& added : added_) {
-      const bool named =
+      const bool known =
           std::any_of(all.begin(), all.end(), [&](const NamedToken& t) { return t.text == added.first; });
-      if (!named) out.tokens.push_back({added.first, added.second, true, true});
+      if (!known) out.tokens.push_back({added.first, added.second, legacy, legacy, false});
     }
     if (add_bos && named_.contains("bos_token")) out.first = id_of(named_.at("bos_token").text);
     if (add_eos && named_.contains("eos_token")) out.last = id_of(named_.at("eos_token").text);
@@ -178,6 +184,14 @@ class Reader {
   }
 
  private:
+  /// Whether an attribute of the tokenizer names it.
+  bool is_named(const std::string& text) const {
+    return std::any_of(named_.begin(), named_.end(),
+                       [&](const auto& one) { return one.second.text == text; }) ||
+           std::any_of(additional_.begin(), additional_.end(),
+                       [&](const NamedToken& token) { return token.text == text; });
+  }
+
   /// A special token that the vocabulary lacks gets the next id behind it, except one named like unk_token.
   std::int32_t id_of(const std::string& text) {
     if (const auto place = added_.find(text); place != added_.end()) return place->second;

@@ -9,8 +9,9 @@
 //                             Where that file is missing: added_tokens_decoder of tokenizer_config.json, the
 //                             form of transformers 4.34 and later, {id: {"content", "lstrip", "rstrip"}}
 //
-// "legacy": false is read as transformers 4.31 and later do: 4.28 did not know it. Source: from_pretrained,
-// sanitize_special_tokens and tokenize of transformers 4.28.1; perplexity of text with <unk> depends on it.
+// "legacy": false, which 4.28 did not know, is read as transformers 4.34 and later do: one space in front of the whole
+// text, none behind special tokens, and nothing stripped but where an object says so. Source: from_pretrained,
+// sanitize_special_tokens and tokenize of transformers 4.28.1 and 4.45; perplexity of text with <unk> depends on it.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,7 @@ struct SpecialToken {
   std::string text;  ///< not empty
   std::int32_t id = 0;
   bool strip_left = false, strip_right = false;  ///< white space before, after the token is dropped
+  bool named = true;  ///< by an attribute (unk_token, additional_special_tokens ...)
 };
 
 struct SpecialTokens {

@@ -143,7 +143,8 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool around) 
       continue;
     }
     const std::vector<std::int32_t> ids = encode_stretch(stretches[i].text);
-    const bool lone_mark = !special_.legacy && i == 0 && stretches.size() > 1 && ids.size() == 1 &&
+    const bool lone_mark = !special_.legacy && i == 0 && stretches.size() > 1 &&
+                           stretches[1].special->named && ids.size() == 1 &&
                            segmenter_->model().pieces[static_cast<std::size_t>(ids[0])].text == space_mark;
     if (!lone_mark) out.insert(out.end(), ids.begin(), ids.end());
   }

@@ -128,7 +128,10 @@ GgufModel keep_gguf(const Checkpoint& checkpoint, const GgufModelOptions& option
 
 GgufMetadata llama_gguf_metadata(const LlamaConfig& config, const SentencePieceModel& tokenizer,
                                  const std::vector<AddedToken>& added, const std::string& name) {
-  config.require_plain_attention();
+  LlamaConfig plain = config;
+  const bool linear = config.rope_scaling.kind == RopeScaling::Kind::linear;
+  if (linear) plain.rope_scaling = {};
+  plain.require_plain_attention();
   Vocabulary vocabulary = make_vocabulary(config, tokenizer, added);
   GgufMetadata metadata = {
       {"general.architecture", std::string("llama")},
@@ -143,6 +146,10 @@ GgufMetadata llama_gguf_metadata(const LlamaConfig& config, const SentencePieceM
       {"llama.rope.freq_base", static_cast<float>(config.rope_theta)},
       {"llama.attention.layer_norm_rms_epsilon", static_cast<float>(config.rms_norm_eps)},
   };
+  if (linear) {
+    metadata.push_back({"llama.rope.scaling.type", std::string("linear")});
+    metadata.push_back({"llama.rope.scaling.factor", static_cast<float>(config.rope_scaling.factor)});
+  }
   const std::uint32_t head_dim = u32(config.head_dim, "head size");
   if (config.head_dim * config.heads != config.hidden_size) {
     metadata.push_back({"llama.attention.key_length", head_dim});

@@ -12,6 +12,7 @@
 //   llama.attention.head_count_kv             u32   kv_heads
 //   llama.rope.freq_base                      f32   rope_theta
 //   llama.attention.layer_norm_rms_epsilon    f32   rms_norm_eps
+//   llama.rope.scaling.type, .factor          str, f32  "linear" and its factor, only where there is one (gguf_rope.h)
 //   llama.attention.key_length, value_length  u32   head_dim, only where it is not hidden_size / heads
 //   general.file_type                         u32   number of the type most weights have (see gguf_file_type)
 //   llama.vocab_size                          u32   vocab_size
@@ -93,7 +94,7 @@ GgufModel llama_gguf_model(const Checkpoint& checkpoint, const GgufModelOptions&
 DType gguf_tensor_type(const Tensor& tensor, DType wanted);
 
 /// The configuration in a GGUF file's metadata. Throws Error(input), by name, for other architectures,
-/// experts and scaled rotary embeddings.
+/// experts and rotary embeddings scaled in unknown ways (gguf_rope.h).
 LlamaConfig config_from_gguf(const GgufFile& file);
 
 /// The vocabulary in a GGUF file (tokenizer.ggml.tokens, .scores, .token_type) with LLaMA's options: BPE,

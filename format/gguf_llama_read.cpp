@@ -1,12 +1,11 @@
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <map>
 
 #include <nlohmann/json.hpp>
 
 #include "format/error.h"
 #include "format/gguf_llama.h"
+#include "format/gguf_rope.h"
 #include "format/json.h"
 
 namespace galatea {
@@ -82,11 +81,6 @@ void refuse_variants(const GgufFile& file) {
   if (file.get_unsigned("llama.expert_count").value_or(0) > 0) {
     refuse(file.files().front(), "is a mixture of experts, which galatea does not know");
   }
-  const std::string* scaling = file.get_string("llama.rope.scaling.type");
-  const double factor = file.get_number("llama.rope.scale_linear").value_or(1.0);
-  if ((scaling != nullptr && *scaling != "none") || factor != 1.0 || has_tensor(file, "rope_freqs.weight")) {
-    refuse(file.files().front(), "has scaled rotary embeddings, which galatea does not know");
-  }
 }
 
 std::int64_t token_id(const GgufFile& file, const char* key, std::int64_t absent) {
@@ -94,16 +88,6 @@ std::int64_t token_id(const GgufFile& file, const char* key, std::int64_t absent
   // Some writers say "none" by the largest u32.
   if (!id) return absent;
   return *id >= largest_vocabulary ? -1 : static_cast<std::int64_t>(*id);
-}
-
-/// Metadata hold float32; the number that was meant is the shortest decimal that gives it: 1e-06 and not
-/// 9.999999974752427e-07.
-double meant_decimal(double stored) {
-  std::array<char, 64> text{};
-  const auto written = std::to_chars(text.data(), text.data() + text.size(), static_cast<float>(stored));
-  double meant = stored;
-  std::from_chars(text.data(), written.ptr, meant);
-  return meant;
 }
 
 }  // namespace
@@ -140,6 +124,7 @@ LlamaConfig config_from_gguf(const GgufFile& file) {
   if (file.get_unsigned("llama.rope.dimension_count").value_or(config.head_dim) != config.head_dim) {
     refuse(file.files().front(), "turns only a part of each head by its rotary embedding");
   }
+  read_gguf_attention(file, config);
   const std::vector<std::string>* tokens = file.get_strings("tokenizer.ggml.tokens");
   const std::uint64_t listed = tokens == nullptr ? 0 : tokens->size();
   config.vocab_size = file.get_unsigned("llama.vocab_size").value_or(listed);

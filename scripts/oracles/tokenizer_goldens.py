@@ -1,18 +1,21 @@
 """Writes tests/data/tokenizer/rules.json: what the slow LlamaTokenizer of transformers 4.28 makes of special tokens
-under the tokenizer files that checkpoints come with.
+under the tokenizer files that checkpoints come with; or rules_legacy_false.json: the same with "legacy": false in
+tokenizer_config.json, which transformers honours since 4.31 and as it does today since 4.34.
 
-Usage: tokenizer_goldens.py   (needs tests/data/miniature/meta/tokenizer.model, in the environment of setup.sh)
+Usage: tokenizer_goldens.py                  (needs tests/data/miniature/meta/tokenizer.model, in the environment of setup.sh)
+       tokenizer_goldens.py --legacy-false   (transformers==4.45.2)
 """
 import json
 import pathlib
 import shutil
+import sys
 import tempfile
 
 from transformers import LlamaTokenizer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODEL = ROOT / "tests/data/miniature/meta/tokenizer.model"
-OUT = ROOT / "tests/data/tokenizer/rules.json"
+OUT = ROOT / "tests/data/tokenizer"
 
 CLASS = {"tokenizer_class": "LlamaTokenizer"}
 NAMES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -47,6 +50,10 @@ CASES = {
     "eos is another token": {"special_tokens_map.json": {"eos_token": "the"}},
     "null padding": {"tokenizer_config.json": {**CLASS, "pad_token": None}},
 }
+LATER = {"added in the configuration": {"tokenizer_config.json": {**CLASS, "added_tokens_decoder": {
+    "0": {**added("<unk>"), "special": True}, "1": {**added("<s>"), "special": True}, "2": {**added("</s>"), "special": True},
+    "512": {**added("<|user|>"), "normalized": False, "special": True},
+    "513": {**added("<|model|>", rstrip=True), "normalized": False, "special": False}}}}}
 STRINGS = [
     "", " ", "plain text", "a <unk> the<s>b </s>", "<unk><unk> <unk>", "x <pad> y", " <pad>", "hi<|user|> ho <|model|>",
     "<|user|>!", "<|user|><|model|> <unk>", "the <unk>\n\n the \t<unk>\u00a0the", "\u3000<unk>\u2028<unk>", "<<unk>>", "<s",
@@ -55,8 +62,12 @@ STRINGS = [
 
 
 def main():
+    legacy = "--legacy-false" not in sys.argv
     out = []
-    for name, files in CASES.items():
+    for name, files in CASES.items() if legacy else {**CASES, **LATER}.items():
+        if not legacy:
+            configuration = files.get("tokenizer_config.json", CLASS)
+            files = {**files, "tokenizer_config.json": {**configuration, "legacy": False}}
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(MODEL, folder)
             for file, content in files.items():
@@ -64,9 +75,9 @@ def main():
             tokenizer = LlamaTokenizer.from_pretrained(folder)
             ids = [tokenizer(text).input_ids for text in STRINGS]
             out.append({"name": name, "files": files, "ids": ids})
-    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.mkdir(parents=True, exist_ok=True)
     document = {"texts": STRINGS, "cases": out}
-    OUT.write_text(json.dumps(document, separators=(",", ":")) + "\n")
+    (OUT / ("rules.json" if legacy else "rules_legacy_false.json")).write_text(json.dumps(document, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

@@ -186,13 +186,25 @@ TEST(GgufLlama, a_vocabulary_is_checked_like_a_tokenizer_model) {
                Error);
 }
 
+TEST(GgufLlama, linear_scaling_is_written_and_others_are_refused) {
+  LlamaConfig config = small_config();
+  config.rope_scaling = {.kind = RopeScaling::Kind::linear, .factor = 2.6};
+  const LlamaConfig back = config_from_gguf(file_of(llama_gguf_metadata(config, small_tokenizer(), {}, "n")));
+  EXPECT_EQ(back.rope_scaling.kind, RopeScaling::Kind::linear);
+  EXPECT_EQ(back.rope_scaling.factor, 2.6);
+  config.rope_scaling.kind = RopeScaling::Kind::dynamic;
+  EXPECT_THROW(llama_gguf_metadata(config, small_tokenizer(), {}, "n"), Error);
+  config.rope_scaling = {};
+  config.sliding_window = 8;
+  EXPECT_THROW(llama_gguf_metadata(config, small_tokenizer(), {}, "n"), Error);
+}
+
 TEST(GgufLlama, other_models_are_refused_by_name) {
   const GgufMetadata good = llama_gguf_metadata(small_config(), small_tokenizer(), {}, "n");
   EXPECT_NO_THROW(config_from_gguf(file_of(good)));
   expect_refused(with(good, "general.architecture", std::string("falcon")), "falcon");
   expect_refused(with(good, "llama.expert_count", std::uint32_t{8}), "experts");
-  expect_refused(with(good, "llama.rope.scaling.type", std::string("linear")), "rotary");
-  expect_refused(with(good, "llama.rope.scale_linear", 2.0F), "rotary");
+  expect_refused(with(good, "llama.rope.scaling.type", std::string("yarn")), "rotary");
   expect_refused(with(good, "llama.rope.dimension_count", std::uint32_t{8}), "part of each head");
   expect_refused(with(good, "llama.attention.head_count", std::uint32_t{0}), "head");
   expect_refused(with(good, "llama.block_count", std::string("two")), "llama.block_count");
