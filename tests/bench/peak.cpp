@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 
 #include "eval/aligned.h"
 #include "eval/matmul.h"
@@ -53,9 +54,10 @@ double tiles_rate(int threads) {
   return best_rate(
       threads, 20000, flops, tiles->begin,
       [&]() -> std::function<void()> {
-        return [tiles, operands = kernel::Aligned<std::uint16_t>(4 * panel),
-                sums = kernel::Aligned<float>(4 * kernel::kTileSums)]() mutable {
-          tiles->block(operands.get(), panel, operands.get() + 2 * panel, panel, steps, 1, false, sums.get(),
+        return [tiles, operands = std::make_shared<kernel::Aligned<std::uint16_t>>(4 * panel),
+                sums = std::make_shared<kernel::Aligned<float>>(4 * kernel::kTileSums)] {
+          std::uint16_t* const values = operands->get();
+          tiles->block(values, panel, values + 2 * panel, panel, steps, 1, false, sums->get(),
                        2 * kernel::kTileSums, true);
         };
       },
@@ -68,9 +70,9 @@ double float_rate(int threads) {
   return best_rate(
       threads, 2000, 2.0 * rows * rows * cols, [] {},
       []() -> std::function<void()> {
-        return [in = kernel::Aligned<float>(2 * rows * cols),
-                out = kernel::Aligned<float>(rows * rows)]() mutable {
-          multiply({in.get(), cols, rows, in.get() + rows * cols, cols, rows, cols, out.get(), rows},
+        return [in = std::make_shared<kernel::Aligned<float>>(2 * rows * cols),
+                out = std::make_shared<kernel::Aligned<float>>(rows * rows)] {
+          multiply({in->get(), cols, rows, in->get() + rows * cols, cols, rows, cols, out->get(), rows},
                    best_isa());
         };
       },
