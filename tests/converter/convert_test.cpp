@@ -9,6 +9,7 @@
 
 #include "format/error.h"
 #include "format/gguf.h"
+#include "format/gguf_rope.h"
 #include "format/llama_tensors.h"
 #include "format/sentencepiece_model.h"
 #include "format/torch_layout.h"
@@ -262,6 +263,33 @@ TEST(Convert, words_of_the_command_line) {
   EXPECT_EQ(parse_weight_type("bf16"), DType::bf16);
   EXPECT_EQ(parse_weight_type("float16"), DType::f16);
   for (const char* bad : {"q8_0", "i32", "", "F64"}) EXPECT_THROW(parse_weight_type(bad), Error) << bad;
+}
+
+/// A GGUF with the factors of a stretched rotary embedding keeps them, also where its weights pass through other types.
+TEST(Convert, rope_factors_stay_with_the_model) {
+  const test::TempFolder folder;
+  write(base(), folder / "plain.gguf", {.target = ConvertTarget::gguf});
+  const Checkpoint plain = Checkpoint::open(folder / "plain.gguf");
+  LlamaConfig config = plain.config();
+  config.rope_scaling = {.kind = RopeScaling::Kind::llama3, .factor = 8, .original_context = 256};
+  const std::vector<float> factors = llama3_rope_factors(config);
+  std::vector<Tensor> tensors = plain.tensors();
+  tensors.push_back({rope_factors_name, {factors.size()}, memory_rows(factors, 1, factors.size()), {}, 0});
+  write_file(gguf_layout("scaled.gguf", without_container_keys(plain.gguf()->metadata()), tensors),
+             folder / "scaled.gguf", {});
+  write(folder / "scaled.gguf", folder / "again.gguf", {.target = ConvertTarget::gguf, .type = DType::f32});
+  write(folder / "scaled.gguf", folder / "hf", {.target = ConvertTarget::safetensors});
+  for (const char* name : {"scaled.gguf", "again.gguf", "hf"}) {
+    const RopeScaling found = Checkpoint::open(folder / name).config().rope_scaling;
+    EXPECT_EQ(found.kind, RopeScaling::Kind::llama3) << name;
+    EXPECT_EQ(found.factor, 8.0) << name;
+    EXPECT_EQ(found.original_context, 256.0) << name;
+  }
+  EXPECT_TRUE(bytes(*Checkpoint::open(folder / "again.gguf").find(rope_factors_name)) ==
+              bytes(tensors.back()));
+  expect_same_weights(folder / "scaled.gguf", folder / "hf");
+  EXPECT_THROW(write(folder / "hf", folder / "back.gguf", {.target = ConvertTarget::gguf}), Error)
+      << "a file without the factors would be another model";
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <span>
 
 #include "format/error.h"
@@ -73,6 +74,27 @@ TEST(HfSideFiles, generations_are_found_by_name) {
   for (const HfGeneration& generation : hf_generations())
     EXPECT_EQ(&find_hf_generation(generation.name), &generation);
   EXPECT_THROW(find_hf_generation("4.27"), Error);
+}
+
+TEST(HfSideFiles, ScalingsAreWrittenAsTheyAreRead) {
+  using Kind = RopeScaling::Kind;
+  for (const RopeScaling& scaling :
+       {RopeScaling{}, RopeScaling{.kind = Kind::linear, .factor = 2.5},
+        RopeScaling{.kind = Kind::dynamic, .factor = 2},
+        RopeScaling{.kind = Kind::llama3, .factor = 32, .high_frequency = 4.5, .original_context = 4096}}) {
+    LlamaConfig config = thirty();
+    config.rope_scaling = scaling;
+    const LlamaConfig back = config_from_hf(nlohmann::json::parse(config_json(config, DType::f16, "4.45.2")));
+    EXPECT_EQ(back.rope_scaling.kind, scaling.kind);
+    EXPECT_EQ(back.rope_scaling.factor, scaling.factor);
+    EXPECT_EQ(back.rope_scaling.high_frequency, scaling.high_frequency);
+    if (scaling.kind == Kind::llama3) {
+      EXPECT_EQ(back.rope_scaling.original_context, scaling.original_context);
+    }
+  }
+  LlamaConfig config = thirty();
+  config.sliding_window = 4096;
+  EXPECT_THROW(config_json(config, DType::f16, "4.45.2"), Error) << "LlamaForCausalLM has none";
 }
 
 }  // namespace

@@ -10,7 +10,9 @@
 #include "eval/tokenizer.h"
 #include "eval/unicode_pattern.h"
 #include "format/error.h"
+#include "format/gguf.h"
 #include "format/hash.h"
+#include "format/plan.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -49,6 +51,52 @@ INSTANTIATE_TEST_SUITE_P(All, FastTokenizerGolden,
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+/// The vocabulary of a tokenizer.json as llama.cpp's converter puts it into a GGUF.
+void write_vocabulary(const std::filesystem::path& file, const json& document, const std::string& words) {
+  const json& model = document.at("model");
+  std::size_t size = model.at("vocab").size();
+  for (const json& token : document.at("added_tokens"))
+    size = std::max(size, token.at("id").get<std::size_t>() + 1);
+  std::vector<std::string> tokens(size), merges;
+  std::vector<std::int32_t> types(size, 1);
+  for (const auto& [text, id] : model.at("vocab").items()) tokens.at(id.get<std::size_t>()) = text;
+  for (const json& token : document.at("added_tokens")) {
+    tokens.at(token.at("id").get<std::size_t>()) = token.at("content").get<std::string>();
+    types.at(token.at("id").get<std::size_t>()) = 3;
+  }
+  for (const json& merge : model.at("merges")) {
+    merges.push_back(merge.is_string() ? merge.get<std::string>()
+                                       : merge[0].get<std::string>() + " " + merge[1].get<std::string>());
+  }
+  const bool around = words == "llama-bpe";
+  const GgufMetadata metadata = {
+      {"tokenizer.ggml.model", std::string("gpt2")},     {"tokenizer.ggml.pre", words},
+      {"tokenizer.ggml.tokens", GgufArray{tokens}},      {"tokenizer.ggml.token_type", GgufArray{types}},
+      {"tokenizer.ggml.merges", GgufArray{merges}},      {"tokenizer.ggml.bos_token_id", std::uint32_t{0}},
+      {"tokenizer.ggml.eos_token_id", std::uint32_t{1}}, {"tokenizer.ggml.add_bos_token", around},
+      {"tokenizer.ggml.add_eos_token", around}};
+  write_file(gguf_layout("vocabulary.gguf", metadata, {}), file, {});
+}
+
+TEST(FastTokenizer, VocabulariesInsideAGgufGiveTheSameIds) {
+  const std::pair<const char*, const char*> kinds[] = {
+      {"gpt2", "gpt-2"}, {"llama3", "llama-bpe"}, {"smollm", "smollm"}};
+  for (const auto& [name, words] : kinds) {
+    const std::string start = std::string("tokenizer/fast/") + name;
+    const json golden = json::parse(test::read_bytes(test_data(start + ".golden.json")));
+    const TempFolder folder;
+    write_vocabulary(folder / "v.gguf", json::parse(test::read_bytes(test_data(start + ".tokenizer.json"))),
+                     words);
+    const Tokenizer tokenizer = open_tokenizer(folder / "v.gguf");
+    for (std::size_t i = 0; i < golden.at("texts").size(); ++i) {
+      const auto text = golden.at("texts")[i].get<std::string>();
+      if (text.find("<|strip|>") != std::string::npos) continue;  // a GGUF cannot say that it strips
+      EXPECT_EQ(tokenizer.encode(text), golden.at("ids")[i].get<std::vector<std::int32_t>>())
+          << words << json(text);
+    }
+  }
+}
 
 Error error_of(const json& document) {
   const TempFolder folder;
