@@ -54,8 +54,10 @@ GALATEA_INLINE void add_row(const float* left, const T* __restrict right, std::u
                             std::uint64_t count, T* __restrict sums, std::uint64_t cols) {
   for (std::uint64_t k = 0; k < count; ++k) {
     const T factor = static_cast<T>(left[k]);
-    for (std::uint64_t j = 0; j < cols; ++j)
+    for (std::uint64_t j = 0; j < cols; ++j) {
+      // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): the packed rows are whole
       sums[j] = multiply_add(factor, right[j + k * stride], sums[j], fused);
+    }
   }
 }
 

@@ -66,10 +66,10 @@ static double log_sum(const float* values, std::uint64_t count, float& largest) 
   double lanes[kLanes] = {};
   for (std::uint64_t i = 0; i < whole; i += kLanes) {
     for (std::uint64_t l = 0; l < kLanes; ++l)
-      lanes[l] += exponential(static_cast<double>(values[i + l] - top));
+      lanes[l] += exponential(static_cast<double>(values[i + l]) - top);
   }
   for (std::uint64_t i = whole; i < count; ++i)
-    lanes[i - whole] += exponential(static_cast<double>(values[i] - top));
+    lanes[i - whole] += exponential(static_cast<double>(values[i]) - top);
   largest = top;
   return static_cast<double>(top) + std::log(sum_of_lanes(lanes));
 }

@@ -122,10 +122,11 @@ void register_all() {
     const std::string name = "encode/" + std::string(info.name);
     const std::string active(galatea::to_string(galatea::active_isa()));
     if (row.importance != galatea::Importance::required) {
-      register_rows(name + "/" + active, info, row.encode_rows, nullptr);
+      register_rows(std::string(name).append("/").append(active), info, row.encode_rows, nullptr);
     }
     if (row.importance != galatea::Importance::unused) {
-      register_rows(name + "/weighted/" + active, info, row.encode_rows, importance().data());
+      register_rows(std::string(name).append("/weighted/").append(active), info, row.encode_rows,
+                    importance().data());
     }
   }
   for (const galatea::Isa isa : galatea::available_isas()) {

@@ -5,11 +5,11 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <array>
+#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <memory>
 
@@ -54,11 +54,12 @@ double tiles_rate(int threads) {
   return best_rate(
       threads, 20000, flops, tiles->begin,
       [&]() -> std::function<void()> {
-        return [tiles, operands = std::make_shared<kernel::Aligned<std::uint16_t>>(4 * panel),
-                sums = std::make_shared<kernel::Aligned<float>>(4 * kernel::kTileSums)] {
-          std::uint16_t* const values = operands->get();
-          tiles->block(values, panel, values + 2 * panel, panel, steps, 1, false, sums->get(),
-                       2 * kernel::kTileSums, true);
+        auto operands = std::make_shared<kernel::Aligned<std::uint16_t>>(4 * panel);
+        auto sums = std::make_shared<kernel::Aligned<float>>(4 * kernel::kTileSums);
+        std::fill_n(operands->get(), 4 * panel, std::uint16_t{0});
+        return [tiles, operands, sums] {
+          tiles->block(operands->get(), panel, operands->get() + 2 * panel, panel, steps, 1, false,
+                       sums->get(), 2 * kernel::kTileSums, true);
         };
       },
       tiles->end);
@@ -70,8 +71,10 @@ double float_rate(int threads) {
   return best_rate(
       threads, 2000, 2.0 * rows * rows * cols, [] {},
       []() -> std::function<void()> {
-        return [in = std::make_shared<kernel::Aligned<float>>(2 * rows * cols),
-                out = std::make_shared<kernel::Aligned<float>>(rows * rows)] {
+        auto in = std::make_shared<kernel::Aligned<float>>(2 * rows * cols);
+        auto out = std::make_shared<kernel::Aligned<float>>(rows * rows);
+        std::fill_n(in->get(), 2 * rows * cols, 0.0F);
+        return [in, out] {
           multiply({in->get(), cols, rows, in->get() + rows * cols, cols, rows, cols, out->get(), rows},
                    best_isa());
         };
@@ -82,7 +85,9 @@ double float_rate(int threads) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int threads = argc > 1 ? std::max(std::atoi(argv[1]), 1) : omp_get_max_threads();
+  int threads = omp_get_max_threads();
+  if (argc > 1) std::from_chars(argv[1], argv[1] + std::strlen(argv[1]), threads);
+  threads = std::max(threads, 1);
   std::printf("%.0f %.0f\n", tiles_rate(threads), float_rate(threads));
   return 0;
 }

@@ -8,7 +8,6 @@
 #include <string>
 #include <utility>
 
-#include "eval/exponential.h"
 #include "eval/matmul_tiles.h"
 
 namespace galatea {
@@ -126,20 +125,6 @@ TEST(Attention, LargeScoresAndNaN) {
     EXPECT_FALSE(std::isnan(found[(20 * 3 + 1) * 32])) << "an earlier block does not see it";
     EXPECT_TRUE(std::isnan(found[(39 * 3 + 1) * 32]));
   }
-}
-
-TEST(Exponential, NearTheTrueOne) {
-  double worst = 0;
-  for (float x = -87.0F; x < 88.0F; x += 0.00137F) {
-    const double expected = std::exp(static_cast<double>(x));
-    worst = std::max(worst, std::fabs(static_cast<double>(kernel::exponential(x)) - expected) / expected);
-  }
-  EXPECT_LT(worst, 2e-7);
-  EXPECT_EQ(kernel::exponential(0.0F), 1.0F);
-  EXPECT_EQ(kernel::exponential(-87.1F), 0.0F);
-  EXPECT_EQ(kernel::exponential(-INFINITY), 0.0F);
-  EXPECT_GT(kernel::exponential(INFINITY), 1e38F);
-  EXPECT_TRUE(std::isnan(kernel::exponential(NAN)));
 }
 
 }  // namespace

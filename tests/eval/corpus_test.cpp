@@ -187,6 +187,7 @@ TEST(Corpus, ReadsZstd) {
 TEST(PythonRandom, DrawsWhatPythonDraws) {
   PythonRandom random(0);
   std::vector<std::uint64_t> found;
+  found.reserve(8);
   for (int i = 0; i < 8; ++i) found.push_back(random.between(0, 45575));
   EXPECT_EQ(found, (std::vector<std::uint64_t>{25247, 27562, 2653, 16968, 33506, 31845, 26537, 19877}));
   const unsigned widths[] = {1, 7, 32, 33, 64};

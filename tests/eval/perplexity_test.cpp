@@ -268,7 +268,9 @@ TEST(Perplexity, PartsCombineToTheBitsOfTheWhole) {
     EXPECT_EQ(found.scored, whole.scored);
     EXPECT_EQ(found.bits_per_byte, whole.bits_per_byte);
 
-    const auto refused = [&](const std::vector<PerplexityResult>& given) { EXPECT_THROW(combine(given), Error); };
+    const auto refused = [&](const std::vector<PerplexityResult>& given) {
+      EXPECT_THROW(combine(given), Error);
+    };
     refused({});
     refused({parts[0], parts[1]});  // a gap
     refused({parts[1], parts[2]});  // the end is missing
