@@ -7,6 +7,7 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -19,22 +20,31 @@ namespace {
 /// What an interruption may cost when finished windows are kept.
 constexpr std::uint64_t most_tokens_unkept = 16384;
 
-/// Bytes that programs can take without swapping; 2 GiB where the system does not say.
+/// The number in a file of the system; nothing where there is none ("max" is none too).
+std::optional<std::uint64_t> number_in(const char* file) {
+  std::ifstream in(file);
+  std::uint64_t number = 0;
+  if (!(in >> number)) return {};
+  return number;
+}
+
+/// Bytes that programs can take without swapping, no more than a container may have; 2 GiB where the system does not say.
 std::uint64_t free_memory() {
+  std::uint64_t bytes = std::uint64_t{2} << 30U;
   std::ifstream info("/proc/meminfo");
   std::string name;
   for (std::uint64_t kibibytes = 0; info >> name >> kibibytes; info.ignore(100, '\n')) {
-    if (name == "MemAvailable:") return kibibytes << 10U;
+    if (name == "MemAvailable:") bytes = kibibytes << 10U;
   }
-  return std::uint64_t{2} << 30U;
+  for (const char* limit : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"})
+    bytes = std::min(bytes, number_in(limit).value_or(bytes));
+  return bytes;
 }
 
 /// Windows in a batch: as many as fit, all batches about equal.
 std::uint64_t windows_at_once(const LlamaConfig& config, std::uint64_t length, std::uint64_t windows,
                               const PerplexityOptions& options) {
-  constexpr std::uint64_t usual = 2'500'000'000;
-  const std::uint64_t budget =
-      options.max_memory > 0 ? options.max_memory : std::min(free_memory() / 2, usual);
+  const std::uint64_t budget = options.max_memory > 0 ? options.max_memory : free_memory() / 2;
   const auto needed = [&](std::uint64_t count) {
     return forward_bytes(config, count * length, length, options.forward.threads);
   };

@@ -52,7 +52,8 @@ struct PerplexityOptions {
   /// evaluation does when the model is in float16.
   bool fp16_loss = false;
   /// What the forward pass takes at most, which says how many windows go through the model together. 0: half of the
-  /// memory that is free, at most 2.5 GB; more is hardly faster, and a batch is what an interruption costs.
+  /// memory that is free (in a container: of its limit, if that is less). With a journal no more than 16,384 tokens do, since a
+  /// batch is what an interruption costs.
   std::uint64_t max_memory = 0;
   ForwardOptions forward;             ///< its progress gets one step, counted in tokens
   ScoreObserver* observer = nullptr;  ///< not owned

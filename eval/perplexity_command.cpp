@@ -179,7 +179,7 @@ void bind_perplexity(CLI::App& app, Action& chosen) {
       ->capture_default_str();
   command
       ->add_option("--max-memory", options->max_memory,
-                   "For what is computed, in all: 4G, 900M (default half of what is free, at most 2.5G)")
+                   "For what is computed, in all: 4G, 900M (default half of what is free)")
       ->type_name("SIZE");
   command->add_flag("--times", options->times, "Tell where the time went");
   CLI::Option* base =
