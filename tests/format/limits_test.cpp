@@ -96,6 +96,10 @@ TEST(Limits, AFolderOfTenThousandShards) {
     checkpoint.find("t.9999")->data->read(0, 1, std::as_writable_bytes(std::span(&value, 1)));
     EXPECT_EQ(value, 9999U);
   }
+#if defined(__SANITIZE_ADDRESS__)
+  setrlimit(RLIMIT_NOFILE, &before);
+  GTEST_SKIP() << "without open files left, the sanitizer takes any object for a damaged one (it looks through a pipe)";
+#endif
   // With too few open files the error says what to do.
   rlimit few = before;
   few.rlim_cur = 200;
