@@ -10,6 +10,9 @@
 //          the call the shell command $GALATEA_FAULT_HOOK is run
 //
 // A line is appended to GALATEA_FAULT_LOG when the fault happens, so that a driver can see when N is beyond the last.
+// Its calls are the very ones that the checked forms of the C library stand for.
+#undef _FORTIFY_SOURCE
+
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <fcntl.h>
@@ -48,12 +51,17 @@ thread_local bool inside = false;
 bool read_settings() {
   const char* text = std::getenv("GALATEA_FAULT");
   if (text == nullptr) return false;
-  char name[32] = {};
-  if (std::sscanf(text, "%31[a-z]:%ld:%31[a-zA-Z]", call_name, &fatal_call, name) != 3) std::_Exit(99);
-  if (std::strcmp(name, "short") == 0) what = is_short;
-  if (std::strcmp(name, "hook") == 0) what = is_hook;
+  const char* const colon = std::strchr(text, ':');
+  if (colon == nullptr || static_cast<std::size_t>(colon - text) >= sizeof call_name) std::_Exit(99);
+  std::memcpy(call_name, text, static_cast<std::size_t>(colon - text));
+  char* end = nullptr;
+  fatal_call = std::strtol(colon + 1, &end, 10);
+  if (*end != ':') std::_Exit(99);
+  const std::string_view name = end + 1;
+  if (name == "short") what = is_short;
+  if (name == "hook") what = is_hook;
   for (const Errno& known : errnos)
-    if (std::strcmp(name, known.name) == 0) what = known.number;
+    if (name == known.name) what = known.number;
   if (what == 0) std::_Exit(99);
   return true;
 }
