@@ -1,8 +1,8 @@
 #include "eval/matmul_tiles.h"
 
 // Blocks of the product, so that what is used again stays in the caches: a chunk of weight rows is decoded
-// once for a stretch of tokens; of it, `kStepsAtOnce` column steps of up to 256 rows and 256 tokens (512 KiB each
-// with two parts) and their sums share the second-level cache.
+// once for a stretch of tokens; of it, `kStepsAtOnce` column steps of up to 256 rows and 256 tokens (256 KiB each
+// with two parts) and their sums share the second-level cache, those of two panels the first.
 #include <omp.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 namespace galatea::kernel {
 namespace {
 
-constexpr std::uint64_t kStepsAtOnce = 16;  ///< divided by the parts
+constexpr std::uint64_t kStepsAtOnce = 8;
 constexpr std::uint64_t kTokensAtOnce = 256;
 constexpr std::uint64_t kRowsAtOnce = 256;
 /// Packed inputs held at once; decoding the weights again for each such stretch costs little.
@@ -165,10 +165,9 @@ class Product {
   void multiply(std::uint64_t row_panels, std::uint64_t token, std::uint64_t token_panels, bool rest,
                 Workspace& space) const {
     const std::uint64_t sums_stride = kTokensAtOnce / kTileRows * kTileSums;
-    const std::uint64_t at_once = kStepsAtOnce / parts_;
     const std::uint64_t all = panel_values_ / (parts_ * kTileValues);
-    for (std::uint64_t step = 0; step < all; step += at_once) {
-      const std::uint64_t steps = std::min(at_once, all - step);
+    for (std::uint64_t step = 0; step < all; step += kStepsAtOnce) {
+      const std::uint64_t steps = std::min(kStepsAtOnce, all - step);
       for (std::uint64_t row = 0; row < row_panels; row += 2) {
         const std::uint16_t* weights = space.weights + row * panel_values_ + step * parts_ * kTileValues;
         for (std::uint64_t t = 0; t < token_panels; t += 2) {

@@ -60,6 +60,8 @@ CASES = {
     "parameters": (dict(r=2, lora_alpha=4, target_modules=["q_proj"],
                         target_parameters=["mlp.up_proj.weight", "v_proj.weight"]), {"modern": True}),
     "resized": (dict(r=2, lora_alpha=4, target_modules=["q_proj"]), {"modern": True, "vocabulary": 50}),
+    "olora_converted": (dict(r=4, lora_alpha=4, target_modules=["q_proj", "up_proj"], init_lora_weights="olora"),
+                        {"modern": True, "converted": True}),
     "pissa_converted": (dict(r=4, lora_alpha=4, target_modules=["q_proj", "up_proj"], init_lora_weights="pissa"),
                         {"modern": True, "converted": True}),
 }
@@ -199,7 +201,8 @@ def run(name, arguments, how):
                   "type": {torch.float16: "F16", torch.bfloat16: "BF16"}.get(how.get("adapter"), "F32"),
                   "tensors": {key: list(tensor.shape) for key, tensor in sorted(tensors.items())}, "merged": {}}
         for dtype_name, dtype in DTYPES.items():
-            if not MODERN and dtype != torch.float32:
+            # PEFT 0.4 rounds an embedding's A, B and product to the model's type; before and after it did, or does, not.
+            if not MODERN and dtype != torch.float32 and "embed_tokens" in arguments["target_modules"]:
                 continue
             for safe in [False, True] if MODERN and dtype != torch.float32 else [False]:
                 changed, after = merge(folder, dtype, how, safe)
