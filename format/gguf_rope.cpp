@@ -28,7 +28,7 @@ constexpr std::uint64_t least_context = 256, most_context = std::uint64_t{1} << 
           "known");
 }
 
-bool close(const std::vector<float>& a, const std::vector<float>& b) {
+bool alike(const std::vector<float>& a, const std::vector<float>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](float x, float y) {
     return std::fabs(static_cast<double>(x) - static_cast<double>(y)) <= closeness * static_cast<double>(x);
   });
@@ -57,7 +57,7 @@ RopeScaling scaling_of(const GgufFile& file, const std::vector<float>& factors, 
     contexts.push_back(context);
   for (const std::uint64_t context : contexts) {
     scaling.original_context = static_cast<double>(context);
-    if (context > 0 && close(factors, llama3_rope_factors(config))) return scaling;
+    if (context > 0 && alike(factors, llama3_rope_factors(config))) return scaling;
   }
   refuse(file, "the model stretches its rotary embedding in a way that galatea does not know",
          std::string("factors as rope_scaling llama3 makes them in ") + rope_factors_name,

@@ -14,7 +14,7 @@ peer=${1:+$(realpath "$1")}
 python=${PYTHON:-python3}
 "$python" -c 'import gguf, safetensors' 2>/dev/null || die "needs a Python with gguf and safetensors: PYTHON=..."
 say "building"
-build galatea_program
+build galatea_program json_value
 galatea=$root/build/release/galatea
 oracles=$root/scripts/oracles
 work=$(mktemp -d "${TMPDIR:-/tmp}/galatea-smollm2.XXXXXX")
@@ -32,6 +32,11 @@ decoded() {
   "$galatea" --quiet convert "$1" f32.gguf --to gguf --dtype F32 >/dev/null
   "$python" "$oracles/check_dequantized.py" "$1" f32.gguf ${2:+"$2"}
 }
+
+# Nine texts through the vocabulary in the file, beside Hugging Face's tokenizers; needs the corpora (GALATEA_DATA).
+say "token streams"
+GALATEA_VOCABULARIES=$work/$model bash "$root/tests/cli/run.bash" "$galatea" "$root/build/release/tests/json_value" \
+  "$root/tests/data" "$work/streams" "$root/tests/cli/streams.sh" || [ $? = 77 ]
 
 say "the released file, as GGUF of F32 and as a Hugging Face folder"
 "$galatea" --quiet convert "$model" hf --to safetensors --dtype F32 >/dev/null
