@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <vector>
 
 namespace galatea {
 namespace {
@@ -55,24 +56,33 @@ void append_near(unsigned point, std::span<const std::uint16_t> codes, const Sha
     occurs.at(distances.back()) = true;
   }
   const std::size_t start = near.size();
-  near.insert(near.end(), {0, 0});
+  near.push_back(0);
   int wanted = shape.distances;
   for (std::size_t at = 0; at < farther && wanted > 0; ++at) {
     if (!occurs[at]) continue;
     --wanted;
     for (std::size_t i = 0; i < codes.size(); ++i) {
-      if (distances[i] == at) near.push_back(codes[i]);
+      if (distances[i] == at)
+        near.push_back(static_cast<std::int32_t>(codes[i] | (near.size() - start - 1) << 16U));
     }
   }
-  near[start + 1] = static_cast<std::int32_t>(near.size() - start - 2);
-  while ((near.size() - start - 2) % GridSearch::list_step != 0) near.push_back(near[start + 2]);
-  near[start] = static_cast<std::int32_t>(near.size() - start - 2);
+  // Filled up so that no lane of a vector finds anything that costs less than what it has, or than the first.
+  const std::size_t first_filler = near.size() - start - 1;
+  while ((near.size() - start - 1) % GridSearch::list_step != 0) {
+    near.push_back(
+        near[first_filler < GridSearch::list_step ? start + 1 : near.size() - GridSearch::list_step]);
+  }
+  near[start] = static_cast<std::int32_t>(near.size() - start - 1);
 }
 
-GridSearch make(IqGrid grid) {
+struct Lists {
+  std::vector<std::int32_t> place, near;
+};
+
+Lists make(IqGrid grid) {
   const Shape shape = shape_of(grid);
   const auto codes = iq_codes(grid);
-  GridSearch search;
+  Lists search;
   search.place.assign(std::size_t{1} << static_cast<unsigned>(shape.elements * shape.bits), 0);
   std::vector<bool> on_grid(search.place.size());
   for (std::size_t i = 0; i < codes.size(); ++i) {
@@ -89,7 +99,8 @@ GridSearch make(IqGrid grid) {
 
 template <IqGrid grid>
 const GridSearch& made() {
-  static const GridSearch search = make(grid);
+  static const Lists lists = make(grid);
+  static const GridSearch search{lists.place.data(), lists.near.data()};
   return search;
 }
 

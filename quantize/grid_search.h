@@ -7,20 +7,20 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "format/iq_grids.h"
 
 namespace galatea {
 
+/// Plain pointers, since the sources of one instruction set may call no function that others define as well.
 struct GridSearch {
   /// The lists are filled up to a multiple of this with their first point.
   static constexpr int list_step = 16;
 
   /// By codes: the index of a point of the grid, else -1 - the start of its list in `near`.
-  std::vector<std::int32_t> place;
-  /// Lists one after another: their length, filled up, and how many of these are points; then the codes.
-  std::vector<std::int32_t> near;
+  const std::int32_t* place;
+  /// Lists one after another: their length, then points: their codes, and from bit 16 on their number in the list.
+  const std::int32_t* near;
 };
 
 /// Made when it is first asked for; any number of threads may ask.
