@@ -1,4 +1,5 @@
-// What the decoders of blocks share: loads without alignment, and the walk over blocks.
+// What the decoders of blocks share: loads without alignment, and the walk over blocks. Each source has its own copy, compiled
+// for its own instructions.
 #pragma once
 
 #include <cstddef>
@@ -10,17 +11,17 @@
 namespace galatea {
 
 template <class T>
-T load_le(const std::uint8_t* in) {
+static T load_le(const std::uint8_t* in) {
   T value;
   std::memcpy(&value, in, sizeof value);
   return value;
 }
 
-inline float load_f16(const std::uint8_t* in) { return f16_to_f32(load_le<std::uint16_t>(in)); }
+static inline float load_f16(const std::uint8_t* in) { return f16_to_f32(load_le<std::uint16_t>(in)); }
 
 /// Calls `decode(const uint8_t* block, float* values)` for each block of `elements` values.
 template <std::uint32_t length, std::uint32_t bytes, class Decode>
-void for_blocks(const std::byte* in, float* out, std::uint64_t elements, Decode decode) {
+static void for_blocks(const std::byte* in, float* out, std::uint64_t elements, Decode decode) {
   const auto* block = reinterpret_cast<const std::uint8_t*>(in);
   for (std::uint64_t i = 0; i < elements; i += length, block += bytes, out += length) decode(block, out);
 }

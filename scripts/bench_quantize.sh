@@ -8,8 +8,8 @@
 # with THREADS threads (default 2), the best of ROUNDS (default 1) runs of each. Printed are seconds, GB of F16 weights a
 # second, peak memory, and the ratio to the faster peer; a plain copy before, and what `--search better` takes of the types of
 # SEARCHED behind. Then the time for a weight, all matrices in SCALING (default Q4_K_S), in models of 0.1B to 13B shapes, of
-# which the largest have two layers here: exit code 1 when one takes 512 MiB or more. TYPES chooses types (those that need no
-# importance matrix).
+# which the largest have two layers here: exit code 1 when one takes 512 MiB or more. TYPES chooses types, WEIGHTED those
+# that are quantized with an importance matrix (of random numbers).
 . "$(dirname "$0")/lib.sh"
 
 [ -x /usr/bin/time ] || die "needs GNU time: scripts/setup.sh --dev"
@@ -24,6 +24,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 tokenizer=$root/tests/data/miniature/meta/tokenizer.model
 read -ra types <<<"${TYPES:-Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K_M Q4_K_M Q5_K_M Q6_K IQ4_XS IQ3_S}"
+read -ra weighted <<<"${WEIGHTED-IQ3_XXS IQ2_M IQ2_XS IQ2_XXS IQ1_M IQ1_S}"
 
 # measured COMMAND...: its seconds and its peak memory in MiB, best time of $ROUNDS.
 measured() {
@@ -56,10 +57,12 @@ model 1.1B ${LAYERS:+--layers "$LAYERS"}
 say "$((bytes / 1000000)) MB of F16, $threads threads"
 read -r seconds memory < <(measured cp model.gguf out.gguf)
 row copy cp "$seconds" "$memory"
-for type in "${types[@]}"; do
-  fastest=
+# compared TYPE [OPTION...]: a row for each program, all with these options.
+compared() {
+  local type=$1 fastest= peer seconds memory
+  shift
   for peer in ${peers[@]+"${peers[@]}"}; do
-    read -r seconds memory < <(measured "$peer" model.gguf out.gguf "$type" "$threads") || seconds=
+    read -r seconds memory < <(measured "$peer" "$@" model.gguf out.gguf "$type" "$threads") || seconds=
     if [ -z "$seconds" ]; then
       printf '%-8s %-28s refuses or has no such type\n' "$type" "$(peer_name "$peer")"
       continue
@@ -67,10 +70,25 @@ for type in "${types[@]}"; do
     row "$type" "$(peer_name "$peer")" "$seconds" "$memory"
     if [ -z "$fastest" ] || awk "BEGIN {exit !($seconds < $fastest)}"; then fastest=$seconds; fi
   done
-  read -r seconds memory < <(measured "$galatea" --quiet --threads "$threads" quantize model.gguf out.gguf --type "$type")
+  read -r seconds memory < <(measured "$galatea" --quiet --threads "$threads" quantize model.gguf out.gguf --type "$type" "$@")
   row "$type" galatea "$seconds" "$memory" \
     "${fastest:+$(awk "BEGIN {printf \"%.2f times as fast\", $fastest / $seconds}")}"
-done
+}
+for type in ${types[@]+"${types[@]}"}; do compared "$type"; done
+if [ ${#weighted[@]} -gt 0 ]; then
+  say "with an importance matrix"
+  "$galatea" --json inspect model.gguf | python3 -c '
+import json, random, struct, sys
+random.seed(1)
+tensors = [(t["name"], t["shape"][-1]) for t in json.load(sys.stdin)["tensors"] if len(t["shape"]) == 2]
+with open("imatrix.dat", "wb") as out:
+    out.write(struct.pack("<i", len(tensors)))
+    for name, columns in tensors:
+        values = [random.gauss(0, 1) ** 2 for _ in range(columns)]
+        out.write(struct.pack("<i", len(name)) + name.encode() + struct.pack("<ii", 1, columns))
+        out.write(struct.pack(f"<{columns}f", *values))'
+  for type in "${weighted[@]}"; do compared "$type" --imatrix imatrix.dat; done
+fi
 
 say "galatea quantize --search better, beside its own reference search"
 for type in ${SEARCHED-Q4_0 Q8_0 Q3_K_S Q4_K_M Q6_K IQ4_XS}; do

@@ -4,14 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "format/block_decode_paths.h"
 #include "format/block_decode_small.h"
 #include "format/dtype.h"
 #include "format/iq_grids.h"
@@ -45,6 +48,33 @@ TEST(BlockDecode, any_bytes_give_a_value_for_every_element) {
     std::vector<float> values(blocks * type.block_length, -12345.0F);
     type.decode(bytes.data(), values.data(), values.size());
     EXPECT_EQ(std::count(values.begin(), values.end(), -12345.0F), 0) << type.name;
+  }
+}
+
+TEST(BlockDecode, every_path_gives_the_same_bits) {
+  constexpr std::size_t blocks = 501;
+  const std::pair<DType, DecodeBlocks BlockDecoders::*> decoders[] = {
+      {DType::q4_0, &BlockDecoders::q4_0}, {DType::q4_1, &BlockDecoders::q4_1},
+      {DType::q5_0, &BlockDecoders::q5_0}, {DType::q5_1, &BlockDecoders::q5_1},
+      {DType::q8_0, &BlockDecoders::q8_0}, {DType::q2_k, &BlockDecoders::q2_k},
+      {DType::q3_k, &BlockDecoders::q3_k}, {DType::q4_k, &BlockDecoders::q4_k},
+      {DType::q5_k, &BlockDecoders::q5_k}, {DType::q6_k, &BlockDecoders::q6_k}};
+  std::mt19937_64 random(2);
+  for (const auto& [dtype, decoder] : decoders) {
+    const TypeInfo& type = type_info(dtype);
+    const std::vector<std::byte> bytes = random_bytes(blocks * type.block_bytes, random);
+    std::vector<float> expected(blocks * type.block_length);
+    (block_decoders(Isa::scalar).*decoder)(bytes.data(), expected.data(), expected.size());
+    for (const Isa isa : available_isas()) {
+      std::vector<float> values(expected.size());
+      (block_decoders(isa).*decoder)(bytes.data(), values.data(), values.size());
+      // Which of two NaNs their sum keeps is the compiler's choice.
+      const bool same = std::equal(values.begin(), values.end(), expected.begin(), [](float a, float b) {
+        return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b) ||
+               (std::isnan(a) && std::isnan(b));
+      });
+      EXPECT_TRUE(same) << type.name << " by " << to_string(isa);
+    }
   }
 }
 
