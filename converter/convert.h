@@ -29,7 +29,7 @@ struct ConvertOptions {
   std::filesystem::path tokenizer{};  ///< tokenizer.model instead of the source's; empty: that
   std::string name_or_path{};         ///< _name_or_path of config.json; empty: as it was
   std::filesystem::path
-      tokenizer_folder{};  ///< its tokenizer files, where there are any, win over the source's
+      tokenizer_folder{};     ///< its tokenizer files, where there are any, win over the source's
   bool round_scales = false;  ///< float32 scales of GGML blocks may become the nearest float16 in a GGUF
 };
 

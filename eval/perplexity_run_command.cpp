@@ -235,7 +235,8 @@ Scored score(const Options& options, const std::optional<Release>& release, cons
     out.document["kl_divergence"] = to_json(*out.kl);
   }
   if (onlookers.base)
-    out.document["wrote_kl_base"] = {{"file", options.write_kl_base}, {"bytes", onlookers.base->file_bytes()}};
+    out.document["wrote_kl_base"] = {{"file", options.write_kl_base},
+                                     {"bytes", onlookers.base->file_bytes()}};
   if (options.times) {
     out.times = times;
     out.document["times"] = times_json(times, model.config, out.found);

@@ -98,7 +98,8 @@ TEST(Limits, AFolderOfTenThousandShards) {
   }
 #if defined(__SANITIZE_ADDRESS__)
   setrlimit(RLIMIT_NOFILE, &before);
-  GTEST_SKIP() << "without open files left, the sanitizer takes any object for a damaged one (it looks through a pipe)";
+  GTEST_SKIP() << "without open files left, the sanitizer takes any object for a damaged one (it looks "
+                  "through a pipe)";
 #endif
   // With too few open files the error says what to do.
   rlimit few = before;
