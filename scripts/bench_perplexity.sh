@@ -21,8 +21,8 @@
 # TOKENIZER is LLaMA's tokenizer.model (default $GALATEA_DATA/tokenizer.model), since the peers want the whole vocabulary.
 # FOLDER (default /dev/shm, which is memory: the disk is not what is measured) holds the files.
 . "$(dirname "$0")/lib.sh"
+. "$root/scripts/lib_bench.sh"
 
-[ -x /usr/bin/time ] || die "needs GNU time: scripts/setup.sh --dev"
 mode=speed
 if [ "${1-}" = memory ]; then
   mode=memory
@@ -35,11 +35,9 @@ build galatea_program generate_meta peak
 galatea=$root/build/release/galatea
 threads=${THREADS:-2}
 if [ "$mode" = memory ]; then folder=${FOLDER:-${TMPDIR:-/tmp}}; else folder=${FOLDER:-/dev/shm}; fi
-work=$(mktemp -d "$folder/galatea-bench.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+work_in "$folder"
 
-ratio() { awk "BEGIN {printf \"%.2f\", $1 / $2}"; }
+quotient() { awk "BEGIN {printf \"%.2f\", $1 / $2}"; }
 # scored ARGUMENT...: runs galatea perplexity, which writes result.json, and GNU time's "seconds KiB" into time.
 scored() {
   /usr/bin/time -o time -f '%e %M' "$galatea" --quiet --threads "$threads" perplexity "$@" --times --json >result.json
@@ -47,7 +45,6 @@ scored() {
 value() { python3 -c 'import json, sys; d = json.load(open("result.json"))
 for key in sys.argv[1:]: print(d["times"][key] if key in d["times"] else d[key], end=" ")
 print()' "$@"; }
-peer_name() { printf '%s' "${1%/build/*}" | sed 's|.*/||'; }
 
 if [ "$mode" = memory ]; then
   shape=${SHAPE:-13B}
@@ -153,7 +150,7 @@ for type in ${TYPES:-F16 BF16 Q8_0 Q4_0 Q4_K_M Q6_K}; do
         fi
       done
       printf '%-7s %5d  %-20s %9.1f %7.0f %7s %5.0f%%  %.2f (%s)\n' "$type" "$context" "galatea $precision" "$best" "$gflops" \
-        "${fastest:+$(ratio "$best" "$fastest")}" "$(awk "BEGIN {print ($peak > 0 ? 100 * $gflops / $peak : 0)}")" "$score" \
+        "${fastest:+$(quotient "$best" "$fastest")}" "$(awk "BEGIN {print ($peak > 0 ? 100 * $gflops / $peak : 0)}")" "$score" \
         "$(awk "BEGIN {t = $total / 100; printf \"%.0f %.0f %.0f %.0f %.0f %%\", $product / t, $decode / t, $attention / t, $head / t, ($total - $product - $decode - $attention - $head) / t}")"
     done
   done

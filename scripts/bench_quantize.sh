@@ -11,32 +11,21 @@
 # which the largest have two layers here: exit code 1 when one takes 512 MiB or more. TYPES chooses types, WEIGHTED those
 # that are quantized with an importance matrix (of random numbers).
 . "$(dirname "$0")/lib.sh"
+. "$root/scripts/lib_bench.sh"
 
-[ -x /usr/bin/time ] || die "needs GNU time: scripts/setup.sh --dev"
 peers=()
 for peer in "$@"; do peers+=("$(realpath "$peer")"); done
 say "building"
 build galatea_program generate_meta
 galatea=$root/build/release/galatea
 threads=${THREADS:-2}
-work=$(mktemp -d "${FOLDER:-/dev/shm}/galatea-bench.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+work_in "${FOLDER:-/dev/shm}"
+rounds=1
+before='rm -f out.gguf'
 tokenizer=$root/tests/data/miniature/meta/tokenizer.model
 read -ra types <<<"${TYPES:-Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K_M Q4_K_M Q5_K_M Q6_K IQ4_XS IQ3_S}"
 read -ra weighted <<<"${WEIGHTED-IQ3_XXS IQ2_M IQ2_XS IQ2_XXS IQ1_M IQ1_S}"
 
-# measured COMMAND...: its seconds and its peak memory in MiB, best time of $ROUNDS.
-measured() {
-  local round best= line
-  for ((round = 0; round < ${ROUNDS:-1}; ++round)); do
-    rm -f out.gguf
-    /usr/bin/time -o time -f '%e %M' "$@" >/dev/null 2>log || return 1
-    line=$(tail -n 1 time)
-    if [ -z "$best" ] || awk "BEGIN {exit !(${line% *} < ${best% *})}"; then best=$line; fi
-  done
-  awk '{printf "%.2f %.0f\n", $1, $2 / 1024}' <<<"$best"
-}
 # row TYPE PROGRAM SECONDS MIB [RATIO]
 row() {
   printf '%-8s %-28s %8.2f s %7.3f GB/s %6d MiB  %s\n' "$1" "$2" "$3" \
@@ -50,7 +39,6 @@ model() {
   rm -rf meta
   bytes=$(stat -c %s model.gguf)
 }
-peer_name() { printf '%s' "${1%/build/*}" | sed 's|.*/||'; }
 
 say "generating 1.1B shapes"
 model 1.1B ${LAYERS:+--layers "$LAYERS"}
@@ -62,7 +50,7 @@ compared() {
   local type=$1 fastest= peer seconds memory
   shift
   for peer in ${peers[@]+"${peers[@]}"}; do
-    read -r seconds memory < <(measured "$peer" "$@" model.gguf out.gguf "$type" "$threads") || seconds=
+    read -r seconds memory < <(may_fail=1 measured "$peer" "$@" model.gguf out.gguf "$type" "$threads") || seconds=
     if [ -z "$seconds" ]; then
       printf '%-8s %-28s refuses or has no such type\n' "$type" "$(peer_name "$peer")"
       continue

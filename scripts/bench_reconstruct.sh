@@ -11,6 +11,7 @@
 # Weights are generated, and removed again at the end. `speed` takes the best of ROUNDS (default 3) runs of each;
 # the peer is scripts/miniature/xor_codec.py, the codec of the releases, and needs a Python with numpy (PYTHON, default python3).
 . "$(dirname "$0")/lib.sh"
+. "$root/scripts/lib_bench.sh"
 
 what=${1-}
 place=${2:-$([ "$what" = speed ] && echo /dev/shm || echo "$root/build")}
@@ -18,30 +19,13 @@ case $what in
   speed | memory | merge) ;;
   *) die "usage: scripts/bench_reconstruct.sh speed|memory|merge [FOLDER [LAYERS]]" ;;
 esac
-[ -x /usr/bin/time ] || die "needs GNU time: scripts/setup.sh --dev"
 say "building"
 build galatea_program generate_meta
 python=${PYTHON:-python3}
 galatea=$root/build/release/galatea
 generate=$root/build/release/tests/generate_meta
 tokenizer=$root/tests/data/miniature/meta/tokenizer.model
-work=$(mktemp -d "$place/galatea-bench.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-
-# measured COMMAND...: its seconds and its peak memory in MiB, best time of $ROUNDS; $before runs before each.
-measured() {
-  local round best= line
-  for ((round = 0; round < ${ROUNDS:-3}; ++round)); do
-    eval "${before:-}"
-    /usr/bin/time -o time -f '%e %M' "$@" >/dev/null 2>log || { cat log >&2; die "failed: $*"; }
-    line=$(tail -n 1 time)
-    if [ -z "$best" ] || awk "BEGIN {exit !(${line% *} < ${best% *})}"; then best=$line; fi
-  done
-  awk '{printf "%.2f %.0f\n", $1, $2 / 1024}' <<<"$best"
-}
-row() { printf '%-52s %8s s %8s MB/s %6s MiB\n' "$1" "$2" "$(awk "BEGIN {printf \"%.0f\", $bytes / 1e6 / $2}")" "$3"; }
-ratio() { printf '  %-70s %s\n' "$1" "$(awk "BEGIN {printf \"%.2f\", $2 / $3}")"; }
+work_in "$place"
 
 speed() {
   say "generating 8 layers of 7B shapes"
@@ -55,15 +39,15 @@ speed() {
 
   say "decode, $((bytes / 1000000)) MB, on $(nproc) processors"
   read -r ours peak < <(measured "$galatea" --quiet decode --payload payload --base hf --out out)
-  row "galatea decode (XOR, SHA-256, structure check)" "$ours" "$peak"
+  rate_row "galatea decode (XOR, SHA-256, structure check)" "$ours" "$peak"
   read -r hash peak < <(measured openssl dgst -sha256 hf/pytorch_model.bin)
-  row "openssl dgst -sha256 of as many bytes" "$hash" "$peak"
+  rate_row "openssl dgst -sha256 of as many bytes" "$hash" "$peak"
   ratio "galatea decode / openssl dgst (at most 1.3 is asked for)" "$ours" "$hash"
   if "$python" -c 'import numpy' 2>/dev/null; then
     read -r codec peak < <(ROUNDS=1 measured "$python" "$root/scripts/miniature/xor_codec.py" out payload hf)
-    row "the Python codec" "$codec" "$peak"
+    rate_row "the Python codec" "$codec" "$peak"
     read -r sum peak < <(ROUNDS=1 measured sha256sum hf/pytorch_model.bin)
-    row "sha256sum" "$sum" "$peak"
+    rate_row "sha256sum" "$sum" "$peak"
     ratio "(codec + sha256sum) / galatea decode (at least 6 is asked for)" "($codec + $sum)" "$ours"
   else
     say "no numpy: the Python codec is left out"
@@ -72,7 +56,7 @@ speed() {
   say "decode with Meta's files as base, brought into Hugging Face's form on the fly"
   if "$galatea" --quiet decode --payload payload --base meta --out out --dry-run >/dev/null 2>&1; then
     read -r meta peak < <(measured "$galatea" --quiet decode --payload payload --base meta --out out)
-    row "galatea decode, Meta's files as base" "$meta" "$peak"
+    rate_row "galatea decode, Meta's files as base" "$meta" "$peak"
     ratio "of the time with the converted base" "$meta" "$ours"
   fi
   rm -rf payload hf out
@@ -83,9 +67,9 @@ speed() {
   bytes=$(cat meta/*.pth | wc -c)
   before='rm -rf out copy'
   read -r ours peak < <(measured "$galatea" --quiet base meta out --max-shard-size 1100MB)
-  row "galatea base (with SHA-256)" "$ours" "$peak"
+  rate_row "galatea base (with SHA-256)" "$ours" "$peak"
   read -r copy peak < <(measured cp -r meta copy)
-  row "cp" "$copy" "$peak"
+  rate_row "cp" "$copy" "$peak"
   ratio "throughput of base / that of cp (at least 0.6 is asked for)" "$copy" "$ours"
 }
 
@@ -102,23 +86,23 @@ memory() {
     "$galatea" --quiet base meta out --dry-run | awk '/\.bin /')
   if "$galatea" --quiet decode --payload payload --base meta --out out --dry-run >/dev/null 2>&1; then
     read -r seconds peak < <(measured "$galatea" --quiet decode --payload payload --base meta --out out)
-    row "decode, Meta's files as base" "$seconds" "$peak"
+    rate_row "decode, Meta's files as base" "$seconds" "$peak"
     rm -rf out
   fi
   read -r seconds peak < <(measured "$galatea" --quiet base meta hf)
-  row "base" "$seconds" "$peak"
+  rate_row "base" "$seconds" "$peak"
   rm -rf meta
   read -r seconds peak < <(measured "$galatea" --quiet decode --payload payload --base hf --out out)
-  row "decode" "$seconds" "$peak"
+  rate_row "decode" "$seconds" "$peak"
   rm -rf out payload
   read -r seconds peak < <(measured "$galatea" --quiet merge-lora hf adapter --out out)
-  row "merge-lora, rank 64 on every layer and embedding" "$seconds" "$peak"
+  rate_row "merge-lora, rank 64 on every layer and embedding" "$seconds" "$peak"
   rm -rf out
   read -r seconds peak < <(measured "$galatea" --quiet convert hf out --to safetensors)
-  row "convert to safetensors" "$seconds" "$peak"
+  rate_row "convert to safetensors" "$seconds" "$peak"
   rm -rf out*
   read -r seconds peak < <(measured "$galatea" --quiet convert hf out.gguf --to gguf)
-  row "convert to GGUF" "$seconds" "$peak"
+  rate_row "convert to GGUF" "$seconds" "$peak"
 }
 
 merge() {
@@ -130,17 +114,17 @@ merge() {
   bytes=$(cat hf/pytorch_model*.bin | wc -c)
   before='rm -rf out copy'
   read -r copy peak < <(measured cp -r hf copy)
-  row "cp" "$copy" "$peak"
+  rate_row "cp" "$copy" "$peak"
   rm -rf copy
   for kind in peft exact; do
     read -r seconds peak < <(measured "$galatea" --quiet merge-lora hf adapter --out out --arithmetic "$kind")
-    row "galatea merge-lora --arithmetic $kind (with SHA-256)" "$seconds" "$peak"
+    rate_row "galatea merge-lora --arithmetic $kind (with SHA-256)" "$seconds" "$peak"
     ratio "throughput of merge-lora / that of cp (of peft at least 0.5 is asked for)" "$copy" "$seconds"
   done
   before='rm -rf found'
   ROUNDS=1
   read -r seconds peak < <(measured "$galatea" --quiet extract-lora hf out --rank 64 --out found)
-  row "galatea extract-lora --rank 64" "$seconds" "$peak"
+  rate_row "galatea extract-lora --rank 64" "$seconds" "$peak"
 }
 
 "$what" ${3:+"$3"}

@@ -7,30 +7,16 @@
 # Weights are generated, and removed again at the end. Each takes the best of ROUNDS (default 3) runs; the numpy script
 # (scripts/oracles/diff_peer.py) needs a Python with numpy and safetensors (PYTHON, default python3).
 . "$(dirname "$0")/lib.sh"
+. "$root/scripts/lib_bench.sh"
 
 place=${1:-/dev/shm}
-[ -x /usr/bin/time ] || die "needs GNU time: scripts/setup.sh --dev"
 say "building"
 build galatea_program generate_meta
 python=${PYTHON:-python3}
 galatea=$root/build/release/galatea
 peer=$root/scripts/oracles/diff_peer.py
-work=$(mktemp -d "$place/galatea-bench.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-
-# measured COMMAND...: seconds and peak memory in MiB of the best of $ROUNDS; exit code 1 means that they differ.
-measured() {
-  local round best= line
-  for ((round = 0; round < ${ROUNDS:-3}; ++round)); do
-    /usr/bin/time -q -o time -f '%e %M' "$@" >/dev/null 2>log || [ $? = 1 ] || { cat log >&2; die "failed: $*"; }
-    line=$(tail -n 1 time)
-    if [ -z "$best" ] || awk "BEGIN {exit !(${line% *} < ${best% *})}"; then best=$line; fi
-  done
-  awk '{printf "%.2f %.0f\n", $1, $2 / 1024}' <<<"$best"
-}
-row() { printf '%-52s %8s s %8s MB/s %6s MiB\n' "$1" "$2" "$(awk "BEGIN {printf \"%.0f\", $bytes / 1e6 / ($2 + 1e-9)}")" "$3"; }
-ratio() { printf '  %-70s %s\n' "$1" "$(awk "BEGIN {printf \"%.2f\", $2 / ($3 + 1e-9)}")"; }
+work_in "$place"
+accepted=1  # the files differ
 
 say "generating 1 layer of 7B shapes"
 "$root/build/release/tests/generate_meta" meta 7B "$root/tests/data/miniature/meta/tokenizer.model" --layers 1
@@ -45,31 +31,31 @@ mkdir files && mv copy?.safetensors files && cp "$a" files/copy4.safetensors
 bytes=$((4 * $(stat -c %s "$a")))
 say "SHA-256 of four files, $((bytes / 1000000)) MB, on $(nproc) processors"
 read -r ours peak < <(measured "$galatea" --quiet verify files --manifest files/SUMS)
-row "galatea verify --manifest" "$ours" "$peak"
+rate_row "galatea verify --manifest" "$ours" "$peak"
 read -r theirs peak < <(measured bash -c 'ls files/*.safetensors | xargs -n 1 -P "$(nproc)" openssl dgst -sha256')
-row "openssl dgst -sha256, one for each processor" "$theirs" "$peak"
+rate_row "openssl dgst -sha256, one for each processor" "$theirs" "$peak"
 ratio "galatea / openssl" "$ours" "$theirs"
 "$galatea" verify files --manifest files/SUMS 2>&1 >/dev/null | grep '^hashed' || true
 
 bytes=$(stat -c %s "$a")
 say "structure and digests of tensors, $((bytes / 1000000)) MB"
 read -r ours peak < <(measured "$galatea" --quiet verify "$a" --structure)
-row "galatea verify --structure" "$ours" "$peak"
+rate_row "galatea verify --structure" "$ours" "$peak"
 read -r ours peak < <(measured "$galatea" --quiet verify "$a" --tensors)
-row "galatea verify --tensors" "$ours" "$peak"
+rate_row "galatea verify --tensors" "$ours" "$peak"
 
 bytes=$((2 * $(stat -c %s "$a")))
 say "two checkpoints, $((bytes / 1000000)) MB together"
 read -r ours peak < <(measured "$galatea" --quiet diff "$a" files/copy1.safetensors)
-row "galatea diff, the same values" "$ours" "$peak"
+rate_row "galatea diff, the same values" "$ours" "$peak"
 read -r theirs peak < <(measured cmp "$a" files/copy1.safetensors)
-row "cmp" "$theirs" "$peak"
+rate_row "cmp" "$theirs" "$peak"
 ratio "galatea diff / cmp" "$ours" "$theirs"
 if "$python" -c 'import numpy, safetensors' 2>/dev/null; then
   "$python" "$peer" make "$a" b.safetensors
   read -r ours peak < <(measured "$galatea" --quiet diff "$a" b.safetensors)
-  row "galatea diff, every value differs" "$ours" "$peak"
+  rate_row "galatea diff, every value differs" "$ours" "$peak"
   read -r theirs peak < <(ROUNDS=1 measured "$python" "$peer" diff "$a" b.safetensors)
-  row "numpy" "$theirs" "$peak"
+  rate_row "numpy" "$theirs" "$peak"
   ratio "numpy / galatea diff" "$theirs" "$ours"
 fi

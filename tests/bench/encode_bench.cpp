@@ -6,8 +6,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <exception>
 #include <random>
 #include <string>
 #include <utility>
@@ -17,6 +15,7 @@
 #include "format/isa.h"
 #include "quantize/block_encode.h"
 #include "quantize/encoder.h"
+#include "tests/bench/bench_main.h"
 
 namespace {
 
@@ -148,16 +147,4 @@ void register_all() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  try {
-    register_all();
-    benchmark::Initialize(&argc, argv);
-    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-    benchmark::RunSpecifiedBenchmarks();
-    benchmark::Shutdown();
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
-  return 0;
-}
+int main(int argc, char** argv) { return run_benches(argc, argv, register_all); }

@@ -4,8 +4,6 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdio>
-#include <exception>
 #include <random>
 #include <string>
 #include <vector>
@@ -14,6 +12,7 @@
 #include "format/isa.h"
 #include "format/rows.h"
 #include "quantize/encoder.h"
+#include "tests/bench/bench_main.h"
 
 namespace {
 
@@ -89,16 +88,4 @@ void register_all() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  try {
-    register_all();
-    benchmark::Initialize(&argc, argv);
-    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-    benchmark::RunSpecifiedBenchmarks();
-    benchmark::Shutdown();
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
-  return 0;
-}
+int main(int argc, char** argv) { return run_benches(argc, argv, register_all); }

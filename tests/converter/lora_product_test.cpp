@@ -12,30 +12,18 @@
 #include "format/error.h"
 #include "format/hash.h"
 #include "tests/support/files.h"
+#include "tests/support/values.h"
 
 namespace galatea {
 namespace {
-
-/// As in scripts/oracles/lora_product.py.
-std::vector<float> matrix(std::uint64_t number, std::uint64_t elements) {
-  std::vector<float> values(elements);
-  for (std::uint64_t i = 0; i < elements; ++i) {
-    std::uint64_t z = ((number << 32U) + i + 1) * 0x9E3779B97F4A7C15U;
-    z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9U;
-    z = (z ^ (z >> 27U)) * 0x94D049BB133111EBU;
-    z ^= z >> 31U;
-    values[i] = static_cast<float>(static_cast<double>(z >> 40U) / 8388608.0 - 1.0);
-  }
-  return values;
-}
 
 TEST(LoraProduct, has_the_bits_of_torch_on_every_path) {
   const auto golden = nlohmann::json::parse(test::read_bytes(test::test_data("lora/product.json")));
   std::uint64_t number = 0;
   for (const auto& entry : golden.at("products")) {
     const std::uint64_t rows = entry.at("rows"), rank = entry.at("rank"), cols = entry.at("cols");
-    const std::vector<float> left = matrix(number, rows * rank);
-    const std::vector<float> right = matrix(number + 1, rank * cols);
+    const std::vector<float> left = oracle_matrix(number, rows * rank);
+    const std::vector<float> right = oracle_matrix(number + 1, rank * cols);
     number += 2;
     for (const Isa isa : available_isas()) {
       std::vector<float> out(rows * cols, NAN);
@@ -50,7 +38,7 @@ TEST(LoraProduct, has_the_bits_of_torch_on_every_path) {
 TEST(LoraProduct, in_float64_has_the_same_bits_on_every_path) {
   for (const auto& [rows, rank, cols] :
        {std::array<std::uint64_t, 3>{1, 1, 1}, {3, 8, 300}, {66, 17, 257}, {5, 400, 40}}) {
-    const std::vector<float> left = matrix(7, rows * rank), right = matrix(8, rank * cols);
+    const std::vector<float> left = oracle_matrix(7, rows * rank), right = oracle_matrix(8, rank * cols);
     for (const Isa isa : available_isas()) {
       std::vector<double> out(rows * cols, NAN);
       lora_product(left, right, out, rank, isa);
@@ -81,8 +69,8 @@ TEST(LoraProduct, refuses_matrices_that_do_not_fit) {
 
 TEST(LoraRows, any_range_of_rows_is_the_same_as_the_whole) {
   const std::uint64_t in = 70, out = 33, rank = 5;
-  const std::vector<float> base = matrix(90, in * out), down = matrix(91, rank * in),
-                           up = matrix(92, out * rank);
+  const std::vector<float> base = oracle_matrix(90, in * out), down = oracle_matrix(91, rank * in),
+                           up = oracle_matrix(92, out * rank);
   for (const bool transposed : {false, true}) {
     const std::uint64_t rows = transposed ? in : out, cols = transposed ? out : in;
     const RowsPtr merged =

@@ -8,28 +8,16 @@
 
 #include "format/error.h"
 #include "tests/support/files.h"
+#include "tests/support/values.h"
 
 namespace galatea {
 namespace {
 
-/// As in scripts/oracles/lora_product.py and low_rank.py.
-std::vector<float> matrix(std::uint64_t number, std::uint64_t elements) {
-  std::vector<float> values(elements);
-  for (std::uint64_t i = 0; i < elements; ++i) {
-    std::uint64_t z = ((number << 32U) + i + 1) * 0x9E3779B97F4A7C15U;
-    z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9U;
-    z = (z ^ (z >> 27U)) * 0x94D049BB133111EBU;
-    z ^= z >> 31U;
-    values[i] = static_cast<float>(static_cast<double>(z >> 40U) / 8388608.0 - 1.0);
-  }
-  return values;
-}
-
 RowsPtr decaying(std::uint64_t number, std::uint64_t rows, std::uint64_t cols, double decay, double noise) {
   const std::uint64_t count = std::min(rows, cols);
-  const std::vector<float> left = matrix(2 * number, rows * count),
-                           right = matrix(2 * number + 1, count * cols),
-                           added = matrix(2 * number + 100, rows * cols);
+  const std::vector<float> left = oracle_matrix(2 * number, rows * count),
+                           right = oracle_matrix(2 * number + 1, count * cols),
+                           added = oracle_matrix(2 * number + 100, rows * cols);
   std::vector<float> out(rows * cols);
   for (std::uint64_t r = 0; r < rows; ++r) {
     for (std::uint64_t c = 0; c < cols; ++c) {
@@ -66,7 +54,7 @@ TEST(LowRank, misses_hardly_more_than_the_best_product_by_numpy) {
 
 TEST(LowRank, a_matrix_of_that_rank_is_found_to_the_last_bits) {
   const std::uint64_t rows = 500, cols = 300, rank = 5;
-  const std::vector<float> up = matrix(7, rows * rank), down = matrix(8, rank * cols);
+  const std::vector<float> up = oracle_matrix(7, rows * rank), down = oracle_matrix(8, rank * cols);
   std::vector<float> product(rows * cols, 0.0F);
   for (std::uint64_t r = 0; r < rows; ++r) {
     for (std::uint64_t c = 0; c < cols; ++c) {
@@ -83,7 +71,7 @@ TEST(LowRank, a_matrix_of_that_rank_is_found_to_the_last_bits) {
 }
 
 TEST(LowRank, full_rank_and_zeros_are_no_special_cases) {
-  const RowsPtr small = memory_rows(matrix(3, 6), 2, 3);
+  const RowsPtr small = memory_rows(oracle_matrix(3, 6), 2, 3);
   const LowRank all = low_rank(*small, 2);
   EXPECT_LT(low_rank_error(*small, all.up, all.down, 2).relative(), 1e-6);
   const RowsPtr nothing = memory_rows(std::vector<float>(50 * 40, 0.0F), 50, 40);
@@ -93,7 +81,7 @@ TEST(LowRank, full_rank_and_zeros_are_no_special_cases) {
 }
 
 TEST(LowRank, refuses_ranks_that_no_matrix_has_and_values_that_are_not_finite) {
-  const RowsPtr small = memory_rows(matrix(3, 6), 2, 3);
+  const RowsPtr small = memory_rows(oracle_matrix(3, 6), 2, 3);
   EXPECT_THROW(low_rank(*small, 0), Error);
   EXPECT_THROW(low_rank(*small, 3), Error);
   const std::vector<float> bad = {1, 2, NAN, 4, 5, 6};

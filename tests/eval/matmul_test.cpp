@@ -4,21 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 
 #include "eval/matmul_tiles.h"
 #include "format/error.h"
+#include "tests/support/values.h"
 
 namespace galatea {
 namespace {
-
-std::vector<float> random_values(std::size_t count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& value : values) value = normal(generator);
-  return values;
-}
 
 void matmul_tiles(const kernel::TileKernel& tiles, const Rows& weight, const float* in, std::uint64_t tokens,
                   float* out, int threads, std::uint64_t parts) {
