@@ -72,8 +72,10 @@ Codes take_apart(const std::uint8_t* block, const GgmlType& type) {
       break;
     default:
       out.d = load_le<float>(block);
-      for (std::uint32_t j = 0; j < type.block_length; ++j)
-        out.q[j] = static_cast<int>(static_cast<std::int8_t>(block[4 + j]));
+      for (std::uint32_t j = 0; j < type.block_length; ++j) {
+        const int byte = static_cast<int>(block[4 + j]);
+        out.q[j] = byte < 128 ? byte : byte - 256;
+      }
   }
   return out;
 }
