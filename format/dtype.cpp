@@ -107,10 +107,10 @@ void encode_as(const Float* in, std::byte* out, std::uint64_t elements) {
 /// NaNs of the two 8-byte-or-less IEEE types are made quiet by the conversion; a plain copy must not
 /// change bits.
 void copy_f32_in(const std::byte* in, float* out, std::uint64_t elements) {
-  std::memcpy(out, in, elements * 4);
+  if (elements > 0) std::memcpy(out, in, elements * 4);
 }
 void copy_f32_out(const float* in, std::byte* out, std::uint64_t elements) {
-  std::memcpy(out, in, elements * 4);
+  if (elements > 0) std::memcpy(out, in, elements * 4);
 }
 
 void decode_i64_odd(const std::byte* in, double* out, std::uint64_t elements) {

@@ -75,7 +75,11 @@ constexpr std::size_t stretch = 512;
 
 #if defined(__x86_64__)
 #define GALATEA_AVX2 __attribute__((target("avx2")))
+#if defined(__clang__)  // which takes no width in this place
+#define GALATEA_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+#else
 #define GALATEA_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
+#endif
 
 GALATEA_AVX2 RowError sum_errors_avx2(const float* source, const float* decoded, std::size_t cols) {
   return sum_errors(source, decoded, cols);

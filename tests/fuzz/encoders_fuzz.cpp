@@ -19,7 +19,7 @@ constexpr std::uint64_t cols = 256;
 // Rows of finite floats out of any bytes, at least one row, padded with zeros.
 std::vector<float> finite_rows(fuzz::Bytes input) {
   std::vector<float> values((std::max<std::size_t>(input.size() / 4, 1) + cols - 1) / cols * cols);
-  std::memcpy(values.data(), input.data(), input.size() / 4 * 4);
+  if (!input.empty()) std::memcpy(values.data(), input.data(), input.size() / 4 * 4);
   for (float& value : values)
     if (!std::isfinite(value) || std::fabs(value) > 1e30F) value = 1;
   return values;
