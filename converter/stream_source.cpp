@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "format/error.h"
+#include "format/zstd_window.h"
 
 namespace galatea {
 namespace {
@@ -138,9 +140,10 @@ class GzipWriter final : public ByteStream {
 
 class ZstdReader final : public ByteStream {
  public:
-  explicit ZstdReader(SourcePtr source)
-      : input_(std::move(source)), stream_(ZSTD_createDStream(), ZSTD_freeDStream) {
+  explicit ZstdReader(const SourcePtr& source)
+      : input_(source), stream_(ZSTD_createDStream(), ZSTD_freeDStream) {
     if (!stream_) throw Error(ErrorKind::system, "zstd could not start");
+    ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, zstd_window_log(source->size()));
   }
 
   std::size_t next(std::span<std::byte> out) override {
@@ -153,6 +156,10 @@ class ZstdReader final : public ByteStream {
       const bool starved = piece_.pos == piece_.size;
       const std::size_t before = to.pos;
       const std::size_t hint = ZSTD_decompressStream(stream_.get(), &to, &piece_);
+      if (ZSTD_getErrorCode(hint) == ZSTD_error_frameParameter_windowTooLarge) {
+        throw input_.damaged("the zstd payload asks for more memory than a file of its size needs")
+            .replace_remedy(zstd_window_remedy);
+      }
       if (ZSTD_isError(hint) != 0) throw input_.damaged("the zstd payload is damaged");
       if (hint == 0) whole_ = true;
       if (hint != 0 && (!starved || to.pos > before)) whole_ = false;

@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <array>
@@ -11,12 +12,12 @@
 
 #include "eval/zip_member.h"
 #include "format/error.h"
+#include "format/zstd_window.h"
 
 namespace galatea {
 namespace {
 
 constexpr std::size_t chunk_bytes = std::size_t{1} << 18U;
-constexpr int largest_zstd_window = 27;  // 128 MiB
 
 /// How files start that hold a corpus in a form that is not read here, and what to do with them.
 struct Packing {
@@ -46,11 +47,12 @@ class Pieces {
     offset_ += length;
     return length > 0;
   }
-  [[noreturn]] void damaged(const std::string& what, std::uint64_t unread) const {
+  [[noreturn]] void damaged(const std::string& what, std::uint64_t unread,
+                            const char* remedy = "download the file again") const {
     throw Error(ErrorKind::input, what)
         .file(source_->name())
         .at(source_->origin() + offset_ - unread)
-        .remedy("download the file again");
+        .remedy(remedy);
   }
 
  private:
@@ -154,10 +156,9 @@ class UnpackedText::Inflate final : public Unpacker {
 
 class UnpackedText::Zstd final : public Unpacker {
  public:
-  explicit Zstd(SourcePtr source)
-      : pieces_(std::move(source)), stream_(ZSTD_createDStream(), ZSTD_freeDStream) {
+  explicit Zstd(const SourcePtr& source) : pieces_(source), stream_(ZSTD_createDStream(), ZSTD_freeDStream) {
     if (stream_ == nullptr) throw Error(ErrorKind::system, "zstd cannot start to unpack");
-    ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, largest_zstd_window);
+    ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, zstd_window_log(source->size()));
   }
 
   bool next(std::vector<char>& out) override {
@@ -172,6 +173,9 @@ class UnpackedText::Zstd final : public Unpacker {
         from_ = {packed_.data(), packed_.size(), 0};
       }
       const std::size_t hint = ZSTD_decompressStream(stream_.get(), &to, &from_);
+      if (ZSTD_getErrorCode(hint) == ZSTD_error_frameParameter_windowTooLarge)
+        pieces_.damaged("the packed text asks for more memory than a file of its size needs", from_.size,
+                        zstd_window_remedy);
       if (ZSTD_isError(hint) != 0) {
         pieces_.damaged(std::string("the packed text is damaged: ") + ZSTD_getErrorName(hint),
                         from_.size - from_.pos);

@@ -89,7 +89,7 @@ FUZZ_TARGET(kl_base, "data/perplexity") {
   (void)compare_with_base(header, record, logits, 0);
 }
 
-FUZZ_TARGET(corpus_lines, "data/miniature/corpora", "data/verify") {
+FUZZ_TARGET(corpus_lines, "data/miniature/corpora", "data/verify", "attacks/corpora") {
   TextLines lines(source_of(input, "corpus.txt"));
   std::string line;
   std::uint64_t bytes = 0;
