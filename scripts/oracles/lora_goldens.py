@@ -64,6 +64,8 @@ CASES = {
                         {"modern": True, "converted": True}),
     "pissa_converted": (dict(r=4, lora_alpha=4, target_modules=["q_proj", "up_proj"], init_lora_weights="pissa"),
                         {"modern": True, "converted": True}),
+    "corda_converted": (dict(r=4, lora_alpha=4, target_modules=["q_proj", "up_proj"], init_lora_weights="corda"),
+                        {"modern": True, "converted": True, "samples": True}),
 }
 
 
@@ -119,7 +121,13 @@ def save_adapter(folder, arguments, how):
     model = base_model(torch.float32, how.get("bias", False))
     if "vocabulary" in how:
         model.resize_token_embeddings(how["vocabulary"], mean_resizing=False)
-    model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **arguments))
+    config = LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **arguments)
+    if how.get("samples"):
+        from peft.tuners.lora.config import CordaConfig
+        from peft.tuners.lora.corda import preprocess_corda
+        config.corda_config = CordaConfig(corda_method="kpm", verbose=False)
+        preprocess_corda(model, config, run_model=lambda: model(torch.arange(48).reshape(1, 48)))
+    model = get_peft_model(model, config)
     save = {}
     if how.get("converted"):
         model.save_pretrained(folder + "/start", safe_serialization=True)

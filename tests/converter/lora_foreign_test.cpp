@@ -257,9 +257,11 @@ TEST_F(ForeignAdapter, slices_of_early_peft) {
   }
 }
 
-/// The forward pass of QALoRA sees the mean of each group, times the number of groups.
+/// What is added is what PEFT's forward pass adds (scripts/oracles/qalora_golden.py).
 TEST_F(ForeignAdapter, qalora) {
-  const std::uint64_t dim = base.config().hidden_size, group = 16, groups = dim / group;
+  const json golden = json::parse(test::read_bytes(test::test_data("lora/qalora.json")));
+  const std::uint64_t dim = base.config().hidden_size, groups = dim / golden.at("group").get<std::uint64_t>();
+  ASSERT_EQ(dim, golden.at("dim").get<std::uint64_t>());
   std::vector<float> a(2 * groups), b(dim * 2);
   for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i % 7) / 8.0F;
   for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<float>(i % 5) / 4.0F - 0.5F;
@@ -272,19 +274,20 @@ TEST_F(ForeignAdapter, qalora) {
   up.data = memory_rows(b, dim, 2);
   write_file(safetensors_layout("adapter_model.safetensors", {down, up}, {}),
              folder / "adapter_model.safetensors", {});
-  test::write_bytes(folder / "adapter_config.json",
-                    R"({"r": 2, "lora_alpha": 2, "use_qalora": true, "qalora_group_size": 16})");
+  const json config = {{"r", golden.at("rank")},
+                       {"lora_alpha", golden.at("alpha")},
+                       {"use_qalora", true},
+                       {"qalora_group_size", golden.at("group")}};
+  test::write_bytes(folder / "adapter_config.json", config.dump());
   HfModel before = hf_model(base);
   HfModel model = hf_model(base);
   merge_adapters(model, {{read_lora_adapter(folder.path()), 1}}, {.type = DType::f32});
   const std::string name = "model.layers.0.self_attn.o_proj.weight";
   const std::vector<float> old = read_all_f32(*find_tensor(before, name)),
                            now = read_all_f32(*find_tensor(model, name));
-  const float scale = static_cast<float>(groups) / static_cast<float>(group);
+  const auto rows = golden.at("rows").get<std::vector<std::vector<float>>>();  // all exact in float32
   for (std::uint64_t i = 0; i < now.size(); ++i) {
-    const std::uint64_t row = i / dim, col = i % dim;
-    const float delta = b[row * 2] * a[col / group] + b[row * 2 + 1] * a[groups + col / group];
-    ASSERT_EQ(now[i], old[i] + scale * delta) << i;
+    ASSERT_EQ(now[i], old[i] + rows[i / dim % rows.size()][i % dim]) << i;
   }
 }
 
