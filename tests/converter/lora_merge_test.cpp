@@ -55,15 +55,22 @@ TEST(LoraMerge, other_bases_give_the_same_weights) {
   const test::TempFolder folder;
   const Checkpoint hf = Checkpoint::open(miniature("base-hf"));
   write_file(convert(hf, {.target = ConvertTarget::gguf}).plan.files.front(), folder / "base.gguf", {});
-  const LoraAdapter adapter = read_lora_adapter(miniature("adapter"));
-  HfModel expected = hf_model(hf);
-  merge(expected, adapter, 0.5);
-  for (const fs::path& path : {folder / "base.gguf", miniature("meta")}) {
-    const Checkpoint base = Checkpoint::open(path);
-    HfModel model = hf_model(base);
-    merge(model, adapter, 0.5);
-    for (const Tensor& tensor : model.tensors) {
-      EXPECT_EQ(read_all_f32(tensor), read_all_f32(*find_tensor(expected, tensor.name))) << tensor.name;
+  const LoraAdapter plain = read_lora_adapter(miniature("adapter"));
+  LoraAdapter replicating = plain;
+  replicating.config.replication = {{0, 2}, {1, hf.config().layers}};
+  replicating.config.targets = {};  // which the third layer has none of
+  for (const LoraAdapter& adapter : {plain, replicating}) {
+    HfModel expected = hf_model(hf);
+    merge(expected, adapter, 0.5);
+    EXPECT_EQ(expected.config.layers, hf.config().layers + (adapter.config.replication.empty() ? 0 : 1));
+    for (const fs::path& path : {folder / "base.gguf", miniature("meta")}) {
+      const Checkpoint base = Checkpoint::open(path);
+      HfModel model = hf_model(base);
+      merge(model, adapter, 0.5);
+      EXPECT_EQ(model.config.layers, expected.config.layers);
+      for (const Tensor& tensor : model.tensors) {
+        EXPECT_EQ(read_all_f32(tensor), read_all_f32(*find_tensor(expected, tensor.name))) << tensor.name;
+      }
     }
   }
 }
