@@ -4,24 +4,15 @@
 
 #include <cmath>
 #include <limits>
-#include <random>
 #include <vector>
 
 #include "eval/exponential.h"
+#include "tests/support/values.h"
 
 namespace galatea {
 namespace {
 
 using kernel::elementwise;
-using kernel::Elementwise;
-
-std::vector<float> random_values(std::size_t count, unsigned seed, float scale) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal(0.0F, scale);
-  std::vector<float> values(count);
-  for (float& value : values) value = normal(generator);
-  return values;
-}
 
 // Lengths that are whole vectors and such that are not.
 constexpr std::size_t lengths[] = {1, 15, 16, 17, 100, 288, 2048, 32001};

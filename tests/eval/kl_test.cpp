@@ -165,7 +165,7 @@ TEST(KlBase, DamagedAndForeignOnesAreRefused) {
   const TempFolder folder;
   setting.write(folder / "base", KlBaseKind::compact, 16);
   const std::string good = test::read_bytes(folder / "base");
-  const auto refused = [&](std::string bytes) {
+  const auto refused = [&](const std::string& bytes) {
     test::write_bytes(folder / "bad", bytes);
     EXPECT_THROW(setting.compare(folder / "bad", setting.model), Error);
   };

@@ -8,10 +8,10 @@
 
 namespace galatea {
 
-/// Normal numbers.
-inline std::vector<float> random_values(std::size_t count, unsigned seed) {
+/// Normal numbers of deviation `scale`.
+inline std::vector<float> random_values(std::size_t count, unsigned seed, float scale = 1.0F) {
   std::mt19937 generator(seed);
-  std::normal_distribution<float> normal;
+  std::normal_distribution<float> normal(0.0F, scale);
   std::vector<float> values(count);
   for (float& value : values) value = normal(generator);
   return values;
