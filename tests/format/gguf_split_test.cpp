@@ -93,6 +93,7 @@ TEST(GgufSplit, an_unusual_alignment_is_kept_in_every_part) {
 TEST(GgufSplit, more_parts_than_the_count_can_say_are_refused) {
   std::vector<Tensor> tensors;
   const RowsPtr one = memory_rows(std::vector<float>(1), 1, 1);
+  tensors.reserve(65'536);
   for (int i = 0; i < 65'536; ++i) tensors.push_back({"t" + std::to_string(i), {1}, one, {}, 0});
   try {
     gguf_split_layouts("m", {}, std::move(tensors), {.max_tensors = 1});
