@@ -1,9 +1,7 @@
 #include "converter/lora_extract.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <exception>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -12,6 +10,7 @@
 #include "converter/hf_folder.h"
 #include "converter/lora_config.h"
 #include "format/error.h"
+#include "format/first_failure.h"
 #include "format/python_json.h"
 #include "format/safetensors.h"
 
@@ -29,20 +28,10 @@ bool is_matrix(const Tensor& tensor) { return tensor.shape.size() == 2 && tensor
 /// Calls work(0) to work(count - 1) on all threads, and throws what one of them threw first.
 template <class Work>
 void in_parallel(std::size_t count, const Work& work) {
-  std::atomic<bool> failed = false;
-  std::exception_ptr failure;
+  FirstFailure failure;
 #pragma omp parallel for schedule(dynamic, 1)
-  for (std::size_t i = 0; i < count; ++i) {
-    if (failed.load(std::memory_order_relaxed)) continue;
-    try {
-      work(i);
-    } catch (...) {
-#pragma omp critical(galatea_extract_failure)
-      if (!failure) failure = std::current_exception();
-      failed.store(true, std::memory_order_relaxed);
-    }
-  }
-  if (failure) std::rethrow_exception(failure);
+  for (std::size_t i = 0; i < count; ++i) failure.guard([&] { work(i); });
+  failure.rethrow();
 }
 
 bool differ(const Rows& a, const Rows& b, const Progress& progress) {

@@ -3,11 +3,10 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 
 #include "eval/matmul_kernel.h"
 #include "eval/matmul_tiles.h"
+#include "format/first_failure.h"
 
 namespace galatea {
 namespace {
@@ -61,18 +60,16 @@ double float_product(const Rows& weight, const float* in, std::uint64_t tokens, 
   const auto tiles = static_cast<std::int64_t>((rows + step - 1) / step);
   // Taken here: an allocation that fails inside of the parallel region could not be reported.
   auto* const decoded = reinterpret_cast<float*>(memory.spaces.at_least(team * step * cols * sizeof(float)));
-  std::atomic<bool> failed = false;
   double decoding = 0;
-  std::exception_ptr failure;
+  FirstFailure failure;
 #pragma omp parallel num_threads(static_cast <int>(team)) reduction(+ : decoding)
   {
     float* const tile_values = decoded + static_cast<std::uint64_t>(omp_get_thread_num()) * step * cols;
 #pragma omp for schedule(dynamic, 1)
     for (std::int64_t i = 0; i < tiles; ++i) {
-      if (failed.load(std::memory_order_relaxed)) continue;
       const std::uint64_t first = static_cast<std::uint64_t>(i) * step;
       const std::uint64_t count = std::min(step, rows - first);
-      try {
+      failure.guard([&] {
         const double before = omp_get_wtime();
         weight.read_f32(first, count, std::span(tile_values, static_cast<std::size_t>(count * cols)));
         decoding += omp_get_wtime() - before;
@@ -80,14 +77,10 @@ double float_product(const Rows& weight, const float* in, std::uint64_t tokens, 
           tile({in + t * cols, cols, std::min(kTokenBlock, tokens - t), tile_values, cols, count, cols,
                 out + t * rows + first, rows});
         }
-      } catch (...) {
-#pragma omp critical(galatea_matmul_failure)
-        if (!failure) failure = std::current_exception();
-        failed.store(true, std::memory_order_relaxed);
-      }
+      });
     }
   }
-  if (failure) std::rethrow_exception(failure);
+  failure.rethrow();
   return decoding / static_cast<double>(team);
 }
 

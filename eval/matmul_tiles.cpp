@@ -6,11 +6,10 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <vector>
 
 #include "eval/aligned.h"
+#include "format/first_failure.h"
 
 namespace galatea::kernel {
 namespace {
@@ -89,7 +88,7 @@ class Product {
       tokens_ = std::min(stretch, tokens - first);
       run_stretch(spaces);
     }
-    if (failure_) std::rethrow_exception(failure_);
+    failure_.rethrow();
     double decoding = 0;
     for (const Workspace& workspace : spaces) decoding += workspace.decoding;
     return decoding / static_cast<double>(team);
@@ -120,14 +119,7 @@ class Product {
       kernel_.begin();
 #pragma omp for schedule(dynamic, 1)
       for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
-        if (failed_.load(std::memory_order_relaxed)) continue;
-        try {
-          run_chunk(chunks_[static_cast<std::size_t>(chunk)], space);
-        } catch (...) {
-#pragma omp critical(galatea_matmul_failure)
-          if (!failure_) failure_ = std::current_exception();
-          failed_.store(true, std::memory_order_relaxed);
-        }
+        failure_.guard([&] { run_chunk(chunks_[static_cast<std::size_t>(chunk)], space); });
       }
       kernel_.end();
     }
@@ -188,8 +180,7 @@ class Product {
   std::vector<Chunk> chunks_;
   std::uint64_t first_token_ = 0, tokens_ = 0;
   std::uint16_t* inputs_ = nullptr;
-  std::atomic<bool> failed_ = false;
-  std::exception_ptr failure_;
+  FirstFailure failure_;
 };
 
 }  // namespace

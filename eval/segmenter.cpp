@@ -3,13 +3,12 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <string>
 #include <unordered_set>
 #include <utility>
 
 #include "format/error.h"
+#include "format/first_failure.h"
 #include "format/utf8.h"
 
 namespace galatea {
@@ -143,18 +142,15 @@ std::vector<std::int32_t> Segmenter::segment(std::string_view text, Prefix prefi
     begin = end;
   }
   std::vector<std::vector<int>> ids(parts.size());
-  std::exception_ptr failure;
+  FirstFailure failure;
 #pragma omp parallel for schedule(dynamic) if (parts.size() > 1)
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    try {
+    failure.guard([&] {
       const auto [begin, end] = parts[i];
       Processors::encode(i == 0 ? first : processors_->no_prefix, text.substr(begin, end - begin), ids[i]);
-    } catch (...) {
-#pragma omp critical(galatea_segment)
-      failure = std::current_exception();
-    }
+    });
   }
-  if (failure) std::rethrow_exception(failure);
+  failure.rethrow();
   std::vector<std::int32_t> out;
   for (const std::vector<int>& part : ids) out.insert(out.end(), part.begin(), part.end());
   return out;

@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <exception>
 #include <span>
 #include <string>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "format/block_bytes.h"
 #include "format/checked.h"
 #include "format/error.h"
+#include "format/first_failure.h"
 
 namespace galatea {
 namespace {
@@ -259,21 +259,18 @@ std::uint64_t count_inexact_scales(const Rows& rows) {
   constexpr std::uint64_t step = 64;
   const auto pieces = static_cast<std::int64_t>((rows.rows() + step - 1) / step);
   std::uint64_t count = 0;
-  std::exception_ptr failure;
+  FirstFailure failure;
 #pragma omp parallel for schedule(dynamic) reduction(+ : count)
   for (std::int64_t piece = 0; piece < pieces; ++piece) {
-    try {
+    failure.guard([&] {
       const std::uint64_t first = static_cast<std::uint64_t>(piece) * step;
       decoded.for_blocks(first, std::min(step, rows.rows() - first), [&](const std::uint8_t* block) {
         const Codes codes = take_apart(block, decoded.type_in_file());
         if (!same_in_f16(codes.d) || !same_in_f16(codes.m)) ++count;
       });
-    } catch (...) {
-#pragma omp critical
-      failure = std::current_exception();
-    }
+    });
   }
-  if (failure) std::rethrow_exception(failure);
+  failure.rethrow();
   return count;
 }
 

@@ -137,27 +137,14 @@ void PlanProducer::run() {
 #pragma omp parallel num_threads(threads_)
   while (const std::optional<std::size_t> turn = turns.take()) {
     Slot& mine = slots[*turn % window];
-    guarded([&] { mine.crc = produce(chunks_[*turn], mine.buffer); });
+    failure_.guard([&] { mine.crc = produce(chunks_[*turn], mine.buffer); });
     turns.done(*turn, [&](std::size_t i) {
       Slot& slot = slots[i % window];
-      guarded([&] { finish_in_order(chunks_[i], slot.buffer, slot.crc); });
+      failure_.guard([&] { finish_in_order(chunks_[i], slot.buffer, slot.crc); });
       progress_.advance(chunks_[i].size);
     });
   }
-  if (failure_) std::rethrow_exception(failure_);
-}
-
-/// Runs `work` unless something failed before; keeps the first exception (an OpenMP loop cannot throw).
-template <class Work>
-void PlanProducer::guarded(const Work& work) {
-  if (failed_.load(std::memory_order_relaxed)) return;
-  try {
-    work();
-  } catch (...) {
-#pragma omp critical(galatea_plan_failure)
-    if (!failure_) failure_ = std::current_exception();
-    failed_.store(true, std::memory_order_relaxed);
-  }
+  failure_.rethrow();
 }
 
 std::uint32_t PlanProducer::produce(const PlanChunk& chunk, std::vector<std::byte>& buffer) const {

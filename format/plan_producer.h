@@ -2,13 +2,12 @@
 // Part of the engine behind plan.h; nothing else includes it.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <span>
 #include <vector>
 
+#include "format/first_failure.h"
 #include "format/plan.h"
 
 namespace galatea {
@@ -48,8 +47,6 @@ class PlanProducer {
   void run();
 
  private:
-  template <class Work>
-  void guarded(const Work& work);
   bool recalled(const PlanChunk& chunk) const { return chunk.end() <= recalled_bytes_; }
   std::uint32_t produce(const PlanChunk& chunk, std::vector<std::byte>& buffer) const;
   void finish_in_order(const PlanChunk& chunk, std::vector<std::byte>& buffer, std::uint32_t crc);
@@ -65,8 +62,7 @@ class PlanProducer {
   std::vector<std::uint32_t> crcs_;
   bool with_crcs_;
   int threads_;
-  std::atomic<bool> failed_ = false;
-  std::exception_ptr failure_;
+  FirstFailure failure_;
 };
 
 }  // namespace galatea

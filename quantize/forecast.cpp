@@ -207,6 +207,7 @@ void require_finite_sources(const QuantizationPlan& plan, Progress& progress) {
     const std::uint64_t step = std::max<std::uint64_t>(1, 4 * values_at_a_time / rows.cols());
     const auto pieces = static_cast<std::int64_t>((rows.rows() + step - 1) / step);
     if (type_info(rows.type()).floating || type_info(rows.type()).quantized()) {
+      std::mutex mutex;
       std::exception_ptr failure;
       std::int64_t failed_at = pieces;
 #pragma omp parallel for schedule(dynamic)
@@ -215,7 +216,7 @@ void require_finite_sources(const QuantizationPlan& plan, Progress& progress) {
           const std::uint64_t first = static_cast<std::uint64_t>(piece) * step;
           if (!progress.stop_requested()) require_finite(tensor, first, std::min(step, rows.rows() - first));
         } catch (...) {
-#pragma omp critical
+          const std::scoped_lock lock(mutex);
           if (piece < failed_at) {
             failed_at = piece;
             failure = std::current_exception();

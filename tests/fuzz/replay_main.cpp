@@ -161,7 +161,7 @@ int replay(const fs::path& tests, const Target& target, std::uint64_t mutations)
   one({});
   std::vector<Input> seeds;
   for (const fs::path& path : seed_files(tests, target)) seeds.push_back(read_file(path));
-  if (seeds.empty()) seeds.push_back(Input(64, std::byte{'a'}));
+  if (seeds.empty()) seeds.emplace_back(64, std::byte{0x61});
   for (const Input& seed : seeds) {
     one(seed);
     for (std::uint64_t i = 0; i < mutations; ++i) one(mutated(seed, random));

@@ -75,7 +75,7 @@ void promise(bool holds, std::string_view what) {
 
 fs::path as_file(std::string_view name, Bytes input) {
   static const Folder folder;
-  const fs::path path = folder.path() / name;
+  fs::path path = folder.path() / name;
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
   return path;
