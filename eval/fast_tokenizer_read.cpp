@@ -137,11 +137,12 @@ json pre_tokenizer_of_gguf(const std::string& name) {
   };
   json steps = json::array();
   if (name == "gpt-2") {
-    steps = {split(gpt2_words)};
+    steps.push_back(split(gpt2_words));
   } else if (name == "smollm") {
-    steps = {json{{"type", "Digits"}, {"individual_digits", true}}, split(gpt2_words)};
+    steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
+    steps.push_back(split(gpt2_words));
   } else if (name == "llama-bpe" || name == "llama3" || name == "llama-v3") {
-    steps = {split(llama3_words)};
+    steps.push_back(split(llama3_words));
   } else {
     throw Error(ErrorKind::input, "the way the GGUF file's vocabulary cuts text into words is not known")
         .expected("tokenizer.ggml.pre = gpt-2, smollm or llama-bpe")
