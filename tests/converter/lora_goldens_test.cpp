@@ -6,10 +6,9 @@
 #include <set>
 
 #include "converter/lora_merge.h"
-#include "format/crc32.h"
 #include "format/hash.h"
-#include "format/llama_tensors.h"
 #include "format/safetensors.h"
+#include "tests/converter/lora_sample.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -17,52 +16,9 @@ namespace {
 
 using nlohmann::json;
 
-/// values() and fill() of the script.
-Tensor filled(const std::string& name, const Shape& shape) {
-  const std::uint64_t count = element_count(shape);
-  const std::uint64_t number = crc32_of(std::as_bytes(std::span(name)));
-  std::vector<float> values(count);
-  for (std::uint64_t i = 0; i < count; ++i) {
-    std::uint64_t z = ((number << 32U) + i + 1) * 0x9E3779B97F4A7C15U;
-    z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9U;
-    z = (z ^ (z >> 27U)) * 0x94D049BB133111EBU;
-    z ^= z >> 31U;
-    const auto value = static_cast<float>(static_cast<double>(z >> 40U) / 8388608.0 - 1.0);
-    values[i] = shape.size() == 1 ? 1.5F + value * 0.5F : value * 0.25F;
-  }
-  Tensor tensor;
-  tensor.name = name;
-  tensor.shape = shape;
-  const MatrixShape matrix = matrix_shape(shape, DType::f32);
-  tensor.data = memory_rows(values, matrix.rows, matrix.cols);
-  return tensor;
-}
-
-HfModel base_model(bool bias) {
-  HfModel model;
-  LlamaConfig& config = model.config;
-  config.vocab_size = 48;
-  config.hidden_size = 32;
-  config.intermediate_size = 40;
-  config.layers = 2;
-  config.heads = config.kv_heads = 4;
-  config.head_dim = 8;
-  for (const LlamaTensorId id : llama_tensor_order(2, true))
-    model.tensors.push_back(filled(tensor_name(id, Naming::hf), expected_shape(id, config)));
-  for (int layer = 0; bias && layer < 2; ++layer) {
-    for (const char* const part : {"q", "k", "v", "o"}) {
-      model.tensors.push_back(
-          filled("model.layers." + std::to_string(layer) + ".self_attn." + part + "_proj.bias", {32}));
-    }
-  }
-  return model;
-}
-
-std::string digest(const Tensor& tensor) {
-  std::vector<std::byte> bytes(tensor.bytes());
-  tensor.data->read(0, tensor.data->rows(), bytes);
-  return sha256_hex(bytes).substr(0, 16);
-}
+using lora_sample::base_model;
+using lora_sample::digest;
+using lora_sample::filled;
 
 void save(const json& golden, const std::filesystem::path& folder) {
   test::write_bytes(folder / "adapter_config.json", golden.at("config").dump());

@@ -97,6 +97,7 @@ TEST(Manifest, SameFileWithTwoAlgorithmsAndARepeatedLine) {
 }
 
 TEST(Manifest, HostileAndBrokenLinesAreErrorsWithTheirNumber) {
+  // NOLINTBEGIN(bugprone-string-constructor): long on purpose
   const std::string good = md5 + "  good\n";
   const std::string bad[] = {
       md5 + "  ../x",
@@ -120,6 +121,7 @@ TEST(Manifest, HostileAndBrokenLinesAreErrorsWithTheirNumber) {
       std::string(10'000'000, 'a'),
       md5 + "  " + std::string(10'000'000, 'x'),
   };
+  // NOLINTEND(bugprone-string-constructor)
   for (const std::string& line : bad) {
     const std::string message = error_of(good + line + "\n");
     EXPECT_NE(message.find("reading line 2"), std::string::npos) << message;

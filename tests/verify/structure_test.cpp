@@ -126,6 +126,7 @@ TEST(Structure, NanAndInfinitiesAreCountedInEveryContainer) {
 TEST(Structure, ManyTensorsOfZerosAreCounted) {
   const test::TempFolder folder;
   std::vector<Tensor> tensors;
+  tensors.reserve(15);
   for (int i = 0; i < 15; ++i) tensors.push_back(tensor_of("t" + std::to_string(i), {0, 0}, {2}));
   test::write_bytes(folder / "x.safetensors", test::bytes_of(safetensors_layout("x", tensors, {})));
   const StructureReport report = check(folder / "x.safetensors");
