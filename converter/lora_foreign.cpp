@@ -222,6 +222,13 @@ LoraAdapter read_mlx_adapter(const fs::path& folder) {
       Halves& halves = modules[module];
       (part == "lora_a" ? halves.down : halves.up) = turned(tensor);
     } else if (part == "m" && kind == "\"dora\"") {
+      if (module.ends_with("embed_tokens")) {
+        throw Error(ErrorKind::input, "the adapter cannot be merged")
+            .file(folder / "adapters.safetensors")
+            .tensor(tensor.name)
+            .found("DoRA on an embedding, which MLX scales by token and PEFT by column")
+            .remedy("mlx_lm.fuse merges it");
+      }
       modules[module].magnitude = tensor;
     } else {
       adapter.unused.push_back(tensor.name);

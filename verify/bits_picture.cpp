@@ -196,9 +196,11 @@ class Picture {
     double most = 1;
     for (const auto& [place, size] : by_place_) most = std::max(most, size.bits());
     const double step = most > 16 ? 8 : most > 8 ? 4 : most > 4 ? 2 : 1;
-    const double ceiling = step * std::ceil(most / step);
+    const auto lines = static_cast<int>(std::ceil(most / step));
+    const double ceiling = step * lines;
     const double base = top + bar_height;
-    for (double bits = 0; bits <= ceiling; bits += step) {
+    for (int line = 0; line <= lines; ++line) {
+      const double bits = step * line;
       const double y = base - bar_height * bits / ceiling;
       out_ += "<line x1=\"" + number(margin + label_width) + "\" x2=\"" +
               number(margin + label_width + cell_width_ * static_cast<double>(columns_)) + "\" y1=\"" +

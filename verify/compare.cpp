@@ -165,6 +165,7 @@ struct Present {
 std::vector<FileCheck> check_present(const std::vector<Present>& present, const CheckOptions& options,
                                      HashWork& work) {
   std::vector<DigestRequest> requests;
+  requests.reserve(present.size());
   for (const Present& item : present) {
     requests.push_back({item.path, kinds_of(*item.file, fs::file_size(item.path), options.every_digest)});
   }

@@ -163,6 +163,15 @@ TEST_F(ForeignAdapter, mlx) {
       folder / "adapter_config.json",
       R"({"fine_tune_type": "lora", "lora_parameters": {"rank": 8, "scale": 2.0, "dropout": 0.0}})");
   expect_same(folder.path(), "MLX");
+  // A magnitude for each token, where PEFT has one for each column.
+  tensors.push_back(tensors.front());
+  tensors.back().name = "model.embed_tokens.m";
+  write_file(safetensors_layout("adapters.safetensors", tensors, {}), folder / "adapters.safetensors", {});
+  test::write_bytes(
+      folder / "adapter_config.json",
+      R"({"fine_tune_type": "dora", "lora_parameters": {"rank": 8, "scale": 2.0, "dropout": 0.0}})");
+  EXPECT_NE(error_of([&] { read_lora_adapter(folder.path()); }).find("DoRA on an embedding"),
+            std::string::npos);
   test::write_bytes(folder / "adapter_config.json", R"({"fine_tune_type": "full"})");
   EXPECT_NE(error_of([&] { read_lora_adapter(folder.path()); }).find("no LoRA of MLX"), std::string::npos);
 }
