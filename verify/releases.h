@@ -72,7 +72,7 @@ const std::vector<KnownBad>& known_bad_contents();
 const Release* find_release(std::string_view name);
 
 /// Throws Error(input) naming the field when the description is damaged; `source` names it in messages.
-Release parse_release(std::string_view json, const std::filesystem::path& source);
+Release parse_release(std::string_view text, const std::filesystem::path& source);
 
 /// A known release by name, or a description from a JSON file. Throws Error(usage) listing the known names
 /// when it is neither.

@@ -166,6 +166,7 @@ TEST_F(ForeignAdapter, mlx) {
   // A magnitude for each token, where PEFT has one for each column.
   tensors.push_back(tensors.front());
   tensors.back().name = "model.embed_tokens.m";
+  std::filesystem::remove(folder / "adapters.safetensors");
   write_file(safetensors_layout("adapters.safetensors", tensors, {}), folder / "adapters.safetensors", {});
   test::write_bytes(
       folder / "adapter_config.json",
