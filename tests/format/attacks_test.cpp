@@ -39,7 +39,8 @@ INSTANTIATE_TEST_SUITE_P(Files, AttackTest, testing::ValuesIn(test::attacks_of(f
                          test::name_of_attack);
 
 TEST(Attacks, AllFilesAreInTheTable) {
-  test::expect_all_listed(folder, {"adapters", "corpora", "ggml", "gguf"});  // with tables and tests of their own
+  test::expect_all_listed(folder,
+                          {"adapters", "corpora", "ggml", "gguf"});  // with tables and tests of their own
   EXPECT_GT(test::attacks_of(folder).size(), 40U);
 }
 

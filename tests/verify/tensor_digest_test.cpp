@@ -112,6 +112,7 @@ TEST(TensorDigest, ListsSurviveAnyName) {
   const std::vector<std::string> names = {"a b",      "tab\there", "back\\slash", "line\nfeed", "\xFF\xFE",
                                           "\xC3\xA9", "",          "x  y"};
   std::vector<TensorDigest> digests;
+  digests.reserve(names.size());
   for (const std::string& name : names) digests.push_back(tensor_digest(tensor_of(name, {1}, {})));
   const std::string text = tensor_list_text(digests);
   const auto again = parse_tensor_list(text, "list");
