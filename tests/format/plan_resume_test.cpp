@@ -79,7 +79,7 @@ Plan sample(const std::shared_ptr<Counter>& counter) {
   Plan plan;
   for (const char* name : {"first.bin", "second.bin"}) {
     FileLayout layout = literal_layout(name, "head of the file");
-    const std::uint32_t seed = static_cast<std::uint32_t>(name[0]);
+    const std::uint32_t seed = static_cast<unsigned char>(name[0]);
     layout.tensors.push_back({"a", {300, 20}, std::make_shared<MadeRows>(300, 20, seed, counter), {}, 0});
     layout.tensors.push_back({"b", {200, 30}, std::make_shared<MadeRows>(200, 30, seed + 7, counter), {}, 0});
     layout.segments.emplace_back(TensorSegment{0});
@@ -550,7 +550,7 @@ TEST(PlanResume, ADiskThatIsTooSmallIsFoundBeforeTheWork) {
   plan.files.push_back(std::move(layout));
   Job job("options", {});
   try {
-    write_plan(std::move(plan), folder.path(), resumable(job));
+    write_plan(plan, folder.path(), resumable(job));
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::system);

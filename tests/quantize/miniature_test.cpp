@@ -2,7 +2,8 @@
 // confirmed (scripts/oracles/check_gguf.py).
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
+#include <cstddef>
 #include <map>
 
 #include "format/checkpoint.h"
@@ -139,7 +140,10 @@ TEST(Miniature, rotary_rows_are_interleaved) {
   for (std::size_t row = 0; row < 256; ++row) {
     const std::size_t head = row / head_dim, place = row % head_dim;
     const std::size_t source = head * head_dim + (place % 2) * head_dim / 2 + place / 2;
-    ASSERT_EQ(std::memcmp(&gguf[row * cols], &hf[source * cols], cols * sizeof(float)), 0) << row;
+    const auto at = [&](const std::vector<float>& values, std::size_t r) {
+      return values.begin() + static_cast<std::ptrdiff_t>(r * cols);
+    };
+    ASSERT_TRUE(std::equal(at(gguf, row), at(gguf, row + 1), at(hf, source))) << row;
   }
 }
 
