@@ -19,7 +19,8 @@ constexpr std::uint64_t largest_list = std::uint64_t{64} << 20U;
 
 CommonTensors tensors_of(const std::string& path, Console& console) {
   CommonTensors tensors = common_tensors(Checkpoint::open(path));
-  for (const std::string& note : tensors.notes) console.progress().note(path + ": " + note);
+  const std::string start = path + ": ";
+  for (const std::string& note : tensors.notes) console.progress().note(start + note);
   return tensors;
 }
 
