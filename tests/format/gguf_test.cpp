@@ -16,7 +16,6 @@ namespace fs = std::filesystem;
 using test::read_bytes;
 using test::TempFolder;
 using test::test_data;
-using test::write_bytes;
 
 template <class T>
 T value_of(const GgufFile& file, std::string_view key) {
@@ -197,7 +196,7 @@ struct Bytes {
     text = "GGUF";
     return put(version).length(tensors).length(entries);
   }
-  Bytes& tensor(std::string_view name, std::vector<std::uint64_t> extents, std::uint32_t type,
+  Bytes& tensor(std::string_view name, const std::vector<std::uint64_t>& extents, std::uint32_t type,
                 std::uint64_t offset) {
     string(name).put(static_cast<std::uint32_t>(extents.size()));
     for (const std::uint64_t extent : extents) length(extent);
@@ -335,7 +334,7 @@ TEST(Gguf, noise_never_does_more_than_fail) {
 }
 
 TEST(Gguf, what_gguf_cannot_hold_is_not_written) {
-  const auto tensor = [](std::string name, Shape shape, DType type) {
+  const auto tensor = [](std::string name, const Shape& shape, DType type) {
     const std::uint64_t bytes = type_info(type).bytes_for(element_count(shape));
     const MatrixShape matrix = matrix_shape(shape, type);
     return Tensor{std::move(name),

@@ -58,14 +58,14 @@ std::string expected_sample() {
   const FileLayout layout = sample();
   std::string out = "head";
   std::uint32_t crcs[2];
-  for (int i = 0; i < 2; ++i) {
-    const Tensor& tensor = layout.tensors[static_cast<std::size_t>(i)];
+  for (std::size_t i = 0; i < 2; ++i) {
+    const Tensor& tensor = layout.tensors[i];
     std::string bytes(tensor.bytes(), '\0');
     tensor.data->read(0, tensor.data->rows(), std::as_writable_bytes(std::span(bytes)));
     out += bytes;
     crcs[i] = static_cast<std::uint32_t>(
         crc32(0, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
-    out.append(reinterpret_cast<const char*>(crcs), static_cast<std::size_t>(4 * (i + 1)));
+    out.append(reinterpret_cast<const char*>(crcs), 4 * (i + 1));
   }
   return out;
 }

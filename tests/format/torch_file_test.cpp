@@ -54,13 +54,14 @@ class Comparison {
     if (kind == "dict" || kind == "ordereddict") {
       EXPECT_EQ(node.kind, kind == "dict" ? PickleKind::dict : PickleKind::call);
       ASSERT_EQ(node.pairs.size(), 2 * want.at("items").size());
+      const std::string start = name.empty() ? "" : name + ".";
       for (std::size_t i = 0; i < want.at("items").size(); ++i) {
         const ordered_json& pair = want.at("items")[i];
         this->node(node.pairs[2 * i], pair[0], "key of " + name);
         const PickleNode& key = file_.pickle()[node.pairs[2 * i]];
         const std::string text =
             key.kind == PickleKind::string ? key.text : describe(file_.pickle(), node.pairs[2 * i]);
-        this->node(node.pairs[2 * i + 1], pair[1], name.empty() ? text : name + "." + text);
+        this->node(node.pairs[2 * i + 1], pair[1], start + text);
       }
     } else if (kind == "list" || kind == "tuple") {
       EXPECT_EQ(node.kind, kind == "list" ? PickleKind::list : PickleKind::tuple);
