@@ -12,12 +12,9 @@ diff -r -x galatea.json limited $mini/base-hf && echo "the base, to the byte"
 find limited -name '.*'
 
 # One run at a time in one place.
-GALATEA_MARK_BYTES=1024 "$GALATEA" --quiet base $mini/meta twice --profile 4.28 --max-shard-size 1500KB >/dev/null &
-for _ in $(seq 3000); do [ -e twice/.galatea.journal ] && break; sleep 0.001; done
-kill -STOP $!
-try galatea --quiet base $mini/meta twice --profile 4.28 --max-shard-size 1500KB
-kill -CONT $!
-wait
+mkdir twice
+(flock -n 9 && try galatea --quiet base $mini/meta twice --profile 4.28 --max-shard-size 1500KB) 9<>twice/.galatea.journal
+galatea --quiet base $mini/meta twice --profile 4.28 --max-shard-size 1500KB >/dev/null
 diff -r -x galatea.json twice $mini/base-hf && echo "the base, to the byte"
 
 # Ctrl-C: ended by the signal, with how to go on; a changed option starts anew.
