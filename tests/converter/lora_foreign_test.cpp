@@ -15,6 +15,7 @@
 #include "format/safetensors.h"
 #include "format/torch_layout.h"
 #include "tests/support/files.h"
+#include "tests/support/values.h"
 
 namespace galatea {
 namespace {
@@ -150,6 +151,42 @@ TEST_F(ForeignAdapter, ggla) {
   test::write_bytes(folder / "zero.bin", bytes);
   EXPECT_NE(error_of([&] { read_lora_adapter(folder / "zero.bin"); }).find("rank makes no sense"),
             std::string::npos);
+}
+
+/// By llama.cpp's own converter (scripts/oracles/ggla_golden.py).
+TEST_F(ForeignAdapter, ggla_by_its_converter) {
+  std::vector<Tensor> tensors;
+  const auto add = [&](const std::string& name, const Shape& shape) {
+    Tensor tensor;
+    tensor.name = "base_model.model." + name + ".weight";
+    tensor.shape = shape;
+    tensor.data = memory_rows(oracle_matrix(tensors.size(), shape[0] * shape[1]), shape[0], shape[1]);
+    tensors.push_back(tensor);
+  };
+  for (const std::string layer : {"model.layers.0.", "model.layers.1."}) {
+    for (const auto& [module, wide] :
+         {std::pair{"self_attn.o_proj", 256U}, std::pair{"mlp.down_proj", 768U}}) {
+      add(layer + module + ".lora_A", {1, wide});
+      add(layer + module + ".lora_B", {256, 1});
+    }
+  }
+  write_file(safetensors_layout("adapter_model.safetensors", tensors, {}),
+             folder / "adapter_model.safetensors", {});
+  test::write_bytes(folder / "adapter_config.json", R"({"r": 1, "lora_alpha": 2})");
+  const LoraAdapter other = read_lora_adapter(test::test_data("lora/ggml-adapter-model.bin"));
+  EXPECT_EQ(other.format, "ggla");
+  HfModel before = hf_model(base);
+  HfModel expected = hf_model(base);
+  HfModel found = hf_model(base);
+  merge_adapters(expected, {{read_lora_adapter(folder.path()), 1}}, {.type = DType::f32});
+  EXPECT_EQ(merge_adapters(found, {{other, 1}}, {.type = DType::f32}).tensors.size(), 4U);
+  std::size_t changed = 0;
+  for (const Tensor& tensor : found.tensors) {
+    const std::vector<float> values = read_all_f32(tensor);
+    EXPECT_EQ(values, read_all_f32(*find_tensor(expected, tensor.name))) << tensor.name;
+    changed += values != read_all_f32(*find_tensor(before, tensor.name)) ? 1U : 0U;
+  }
+  EXPECT_EQ(changed, 4U);
 }
 
 TEST_F(ForeignAdapter, mlx) {
