@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 #include "format/llama_tensors.h"
 #include "format/safetensors.h"
 #include "format/torch_layout.h"
+#include "tests/converter/lora_sample.h"
 #include "tests/support/files.h"
 #include "tests/support/values.h"
 
@@ -335,6 +337,32 @@ TEST_F(ForeignAdapter, qalora) {
   const auto rows = golden.at("rows").get<std::vector<std::vector<float>>>();  // all exact in float32
   for (std::uint64_t i = 0; i < now.size(); ++i) {
     ASSERT_EQ(now[i], old[i] + rows[i / dim % rows.size()][i % dim]) << i;
+  }
+}
+
+/// What mlx-lm saved, merged as its own fuse does (scripts/oracles/mlx_golden.py); it sums in float32, in another order.
+TEST(LoraOfMlx, merges_as_it_fuses) {
+  for (const char* const kind : {"lora", "dora"}) {
+    const std::filesystem::path place = test::test_data("lora/mlx") / kind;
+    const LoraAdapter adapter = read_lora_adapter(place);
+    EXPECT_EQ(adapter.format, "MLX");
+    HfModel before = lora_sample::base_model();
+    HfModel model = lora_sample::base_model();
+    merge_adapters(model, {{adapter, 1}}, {.arithmetic = LoraArithmetic::exact, .type = DType::f32});
+    const Checkpoint fused = Checkpoint::open(place / "fused.safetensors");
+    ASSERT_EQ(fused.tensors().size(), 2U);
+    for (const Tensor& tensor : fused.tensors()) {
+      const std::vector<float> expected = read_all_f32(tensor);
+      const std::vector<float> found = read_all_f32(*find_tensor(model, tensor.name));
+      const std::vector<float> old = read_all_f32(*find_tensor(before, tensor.name));
+      ASSERT_EQ(found.size(), expected.size());
+      double moved = 0;
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        ASSERT_NEAR(found[i], expected[i], 1e-6) << kind << ", " << tensor.name << ": " << i;
+        moved = std::max(moved, std::abs(static_cast<double>(found[i]) - old[i]));
+      }
+      EXPECT_GT(moved, 0.1) << kind;
+    }
   }
 }
 
