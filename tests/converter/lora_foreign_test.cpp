@@ -340,30 +340,43 @@ TEST_F(ForeignAdapter, qalora) {
   }
 }
 
-/// What mlx-lm saved, merged as its own fuse does (scripts/oracles/mlx_golden.py); it sums in float32, in another order.
+/// Merges the adapter into the sample and compares with matrices that another program merged, which sums in float32 in an
+/// order of its own.
+void expect_merged(const std::filesystem::path& path, std::string_view format,
+                   const std::filesystem::path& merged) {
+  const LoraAdapter adapter = read_lora_adapter(path);
+  EXPECT_EQ(adapter.format, format);
+  HfModel before = lora_sample::base_model();
+  HfModel model = lora_sample::base_model();
+  merge_adapters(model, {{adapter, 1}}, {.arithmetic = LoraArithmetic::exact, .type = DType::f32});
+  const Checkpoint golden = Checkpoint::open(merged);
+  ASSERT_EQ(golden.tensors().size(), 2U);
+  for (const Tensor& tensor : golden.tensors()) {
+    const std::vector<float> expected = read_all_f32(tensor);
+    const std::vector<float> found = read_all_f32(*find_tensor(model, tensor.name));
+    const std::vector<float> old = read_all_f32(*find_tensor(before, tensor.name));
+    ASSERT_EQ(found.size(), expected.size());
+    double moved = 0;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      ASSERT_NEAR(found[i], expected[i], 1e-6) << path << ", " << tensor.name << ": " << i;
+      moved = std::max(moved, std::abs(static_cast<double>(found[i]) - old[i]));
+    }
+    EXPECT_GT(moved, 0.1) << path << ", " << tensor.name;
+  }
+}
+
+/// scripts/oracles/mlx_golden.py
 TEST(LoraOfMlx, merges_as_it_fuses) {
   for (const char* const kind : {"lora", "dora"}) {
     const std::filesystem::path place = test::test_data("lora/mlx") / kind;
-    const LoraAdapter adapter = read_lora_adapter(place);
-    EXPECT_EQ(adapter.format, "MLX");
-    HfModel before = lora_sample::base_model();
-    HfModel model = lora_sample::base_model();
-    merge_adapters(model, {{adapter, 1}}, {.arithmetic = LoraArithmetic::exact, .type = DType::f32});
-    const Checkpoint fused = Checkpoint::open(place / "fused.safetensors");
-    ASSERT_EQ(fused.tensors().size(), 2U);
-    for (const Tensor& tensor : fused.tensors()) {
-      const std::vector<float> expected = read_all_f32(tensor);
-      const std::vector<float> found = read_all_f32(*find_tensor(model, tensor.name));
-      const std::vector<float> old = read_all_f32(*find_tensor(before, tensor.name));
-      ASSERT_EQ(found.size(), expected.size());
-      double moved = 0;
-      for (std::size_t i = 0; i < found.size(); ++i) {
-        ASSERT_NEAR(found[i], expected[i], 1e-6) << kind << ", " << tensor.name << ": " << i;
-        moved = std::max(moved, std::abs(static_cast<double>(found[i]) - old[i]));
-      }
-      EXPECT_GT(moved, 0.1) << kind;
-    }
+    expect_merged(place, "MLX", place / "fused.safetensors");
   }
+}
+
+/// scripts/oracles/lycoris_golden.py
+TEST(LoraOfLycoris, merges_as_it_merges) {
+  const std::filesystem::path place = test::test_data("lora/lycoris");
+  expect_merged(place / "lora.safetensors", "kohya", place / "merged.safetensors");
 }
 
 }  // namespace
