@@ -6,7 +6,8 @@
 #   scripts/bench_reconstruct.sh memory [FOLDER [LAYERS]]  13B shapes, all 40 layers unless LAYERS says fewer: peak
 #                                                          memory of each command; FOLDER needs 55 GB
 #   scripts/bench_reconstruct.sh merge [FOLDER [LAYERS]]   merge-lora and extract-lora at rank 64 on 13B shapes, 6 layers
-#                                                          unless LAYERS says otherwise, beside cp of the base
+#                                                          unless LAYERS says otherwise, beside cp of the base;
+#                                                          COLD=1, as root: nothing of FOLDER is in memory before
 #
 # Weights are generated, and removed again at the end. `speed` takes the best of ROUNDS (default 3) runs of each;
 # the peer is scripts/miniature/xor_codec.py, the codec of the releases, and needs a Python with numpy (PYTHON, default python3).
@@ -113,8 +114,9 @@ merge() {
   rm -rf meta
   bytes=$(cat hf/pytorch_model*.bin | wc -c)
   before='rm -rf out copy'
-  read -r copy peak < <(measured cp -r hf copy)
-  rate_row "cp" "$copy" "$peak"
+  [ -z "${COLD:-}" ] || before+='; sync; echo 3 >/proc/sys/vm/drop_caches'
+  read -r copy peak < <(measured sh -c 'cp -r hf copy && sync copy/*')  # merge-lora waits for the disk, too
+  rate_row "cp, sync" "$copy" "$peak"
   rm -rf copy
   for kind in peft exact; do
     read -r seconds peak < <(measured "$galatea" --quiet merge-lora hf adapter --out out --arithmetic "$kind")
