@@ -4,7 +4,7 @@ Usage: ggla_golden.py CONVERTER OUTPUT.bin        (requirements-2023.txt; CONVER
                                                    convert.py)
 
 The adapter has rank 1, alpha 2 and the miniature's shapes, on o_proj and down_proj of both layers; the values of A and B of
-the n-th module (layer by layer, o_proj first) are matrix(2 n, ...) and matrix(2 n + 1, ...) of lora_product.py. o_proj and
+the n-th module (layer by layer, o_proj first) are matrix(2 n, ...) and matrix(2 n + 1, ...) of sample_values.py. o_proj and
 not q_proj: the converter does not bring rows into the rotary order of llama.cpp's files.
 """
 import json
@@ -16,7 +16,7 @@ import tempfile
 
 import torch
 
-from lora_product import matrix
+from sample_values import matrix
 
 HIDDEN, FEED_FORWARD, RANK, ALPHA = 256, 768, 1, 2
 

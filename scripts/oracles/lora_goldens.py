@@ -4,11 +4,7 @@ Usage: lora_goldens.py OUTPUT.json [CASE...]        (requirements-peft.txt, or r
 
 A case is an adapter configuration. PEFT makes the adapter and saves it; its values, like those of the base, follow from
 a formula that the test repeats, so that the golden holds names and shapes as PEFT wrote them, the configuration as PEFT
-wrote it, and digests of what PEFT's merge_and_unload made of the base in each type:
-
-    value i of the tensor NAME = scale * ((splitmix64(crc32(NAME) * 2**32 + i) >> 40) / 2**23 - 1)
-
-scale: 1 for norms and magnitudes (which are 1.5 + half of that value), 1/4 for other tensors, base and adapter.
+wrote it, and digests of what PEFT's merge_and_unload made of the base in each type. sample_values.py has the formula.
 
 "exact TYPE" (PEFT of today) is PEFT's merge of model and adapter in float64, each value rounded once to TYPE.
 """
@@ -17,13 +13,14 @@ import json
 import os
 import sys
 import tempfile
-import zlib
 
 import numpy as np
 import peft
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
+
+from sample_values import filled
 
 MODERN = not hasattr(peft.tuners.lora, "LoraLayer") or int(peft.__version__.split(".")[1]) > 4
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -69,20 +66,8 @@ CASES = {
 }
 
 
-def values(name, count):
-    with np.errstate(over="ignore"):
-        z = np.arange(count, dtype=np.uint64) + np.uint64(zlib.crc32(name.encode()) << 32) + np.uint64(1)
-        z = z * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    return ((z >> np.uint64(40)).astype(np.float64) / 2**23 - 1).astype(np.float32)
-
-
 def fill(name, tensor):
-    value = values(name, tensor.numel())
-    value = np.float32(1.5) + value * np.float32(0.5) if tensor.ndim == 1 else value * np.float32(0.25)
-    tensor.data.copy_(torch.from_numpy(value).reshape(tensor.shape))
+    tensor.data.copy_(torch.from_numpy(filled(name, tuple(tensor.shape))))
 
 
 def base_model(dtype, bias=False):

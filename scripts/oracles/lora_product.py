@@ -12,18 +12,10 @@ import sys
 import numpy as np
 import torch
 
+from sample_values import matrix
+
 SHAPES = [(37, 1, 29), (64, 2, 100), (256, 8, 256), (256, 16, 768), (513, 64, 130), (100, 384, 37), (64, 385, 70),
           (64, 512, 64), (64, 767, 64)]
-
-
-def matrix(number, rows, cols):
-    with np.errstate(over="ignore"):
-        z = np.arange(rows * cols, dtype=np.uint64) + np.uint64(number << 32)
-        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    return ((z >> np.uint64(40)).astype(np.float64) / 2**23 - 1).astype(np.float32).reshape(rows, cols)
 
 
 def fma_chain(b, a):

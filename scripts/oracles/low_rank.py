@@ -2,7 +2,7 @@
 
 Usage: low_rank.py OUTPUT.json        (any numpy)
 Matrix number m of rows x cols with decay d is the sum over k < min(rows, cols) of d**k * left[:, k] * right[k, :],
-rounded to float32; left is matrix(2 m) and right matrix(2 m + 1) of lora_product.py, so that the test can repeat it.
+rounded to float32; left is matrix(2 m) and right matrix(2 m + 1) of sample_values.py, so that the test can repeat it.
 "noise" times matrix(2 m + 100) is added. "errors" are Frobenius norms of what the best product of each rank misses.
 """
 import json
@@ -10,19 +10,11 @@ import sys
 
 import numpy as np
 
+from sample_values import matrix
+
 # rows, cols, decay, noise
 CASES = [(96, 64, 0.7, 0.0), (64, 160, 0.95, 0.0), (128, 100, 0.0, 1.0), (150, 150, 0.5, 0.001), (300, 40, 1.0, 0.0)]
 RANKS = [1, 4, 16, 32]
-
-
-def matrix(number, rows, cols):
-    with np.errstate(over="ignore"):
-        z = np.arange(rows * cols, dtype=np.uint64) + np.uint64(number << 32)
-        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    return ((z >> np.uint64(40)).astype(np.float64) / 2**23 - 1).astype(np.float32).reshape(rows, cols)
 
 
 def main(path):

@@ -8,40 +8,28 @@ with LyCORIS's rsLoRA, whose alpha it stores so that alpha / rank is the scale. 
 """
 import os
 import sys
-import zlib
 
-import numpy as np
 import torch
 from lycoris import LycorisNetwork, create_lycoris
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from sample_values import filled
+
 MODULES = ["model.layers.1.self_attn.q_proj", "model.layers.1.mlp.down_proj"]
-
-
-def filled(name, shape):
-    with np.errstate(over="ignore"):
-        z = np.arange(int(np.prod(shape)), dtype=np.uint64) + np.uint64(zlib.crc32(name.encode()) << 32) + np.uint64(1)
-        z = z * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    value = ((z >> np.uint64(40)).astype(np.float64) / 2**23 - 1).astype(np.float32)
-    value = np.float32(1.5) + value * np.float32(0.5) if len(shape) == 1 else value * np.float32(0.25)
-    return torch.from_numpy(value.reshape(shape))
 
 
 folder = sys.argv[1]
 os.makedirs(folder, exist_ok=True)
 model = LlamaForCausalLM(LlamaConfig(hidden_size=32, num_hidden_layers=2, intermediate_size=40, num_attention_heads=4,
                                      vocab_size=48, tie_word_embeddings=False))
-model.load_state_dict({name: filled(name, tensor.shape) for name, tensor in model.state_dict().items()})
+model.load_state_dict({name: torch.from_numpy(filled(name, tensor.shape)) for name, tensor in model.state_dict().items()})
 LycorisNetwork.apply_preset({"target_module": [], "target_name": MODULES, "name_algo_map": {MODULES[1]: {"rs_lora": True}}})
 network = create_lycoris(model, 1.0, linear_dim=3, linear_alpha=5, algo="lora")
 network.apply_to()
 with torch.no_grad():
     for name, parameter in network.named_parameters():
-        parameter.copy_(filled("lycoris " + name, parameter.shape))
+        parameter.copy_(torch.from_numpy(filled("lycoris " + name, parameter.shape)))
 network.save_weights(os.path.join(folder, "lora.safetensors"), None, None)
 network.restore()
 network.merge_to(1.0)
