@@ -127,15 +127,22 @@ bool short_count(size_t& count) {
   return true;
 }
 
+// The file whose code made a call; nothing when that is not known.
+std::string_view library_of(const void* caller) {
+  Dl_info info{};
+  return dladdr(caller, &info) == 0 || info.dli_fname == nullptr ? "" : info.dli_fname;
+}
+
 // OpenMP's library ends the process itself when it has no memory, libcrypto 3.0 takes a lock that it could not make.
 bool spares(const void* caller) {
-  Dl_info info{};
-  if (dladdr(caller, &info) == 0 || info.dli_fname == nullptr) return true;
-  const std::string_view name = info.dli_fname;
+  const std::string_view name = library_of(caller);
   for (const char* spared : {"libgomp", "libomp", "ld-linux", "libc.so", "libcrypto", "libfault_layer"})
     if (name.find(spared) != std::string_view::npos) return true;
-  return false;
+  return name.empty();
 }
+
+// LLVM's OpenMP shares a page between the programs that use it, and ends the process when it cannot have it.
+bool is_openmp(const void* caller) { return library_of(caller).find("libomp") != std::string_view::npos; }
 
 }  // namespace
 
@@ -205,11 +212,11 @@ int link(const char* from, const char* to) {
 }
 int ftruncate(int file, off_t size) {
   REAL(ftruncate);
-  return strikes("truncate") ? -1 : next(file, size);
+  return !is_openmp(__builtin_return_address(0)) && strikes("truncate") ? -1 : next(file, size);
 }
 int ftruncate64(int file, off64_t size) {
   REAL(ftruncate64);
-  return strikes("truncate") ? -1 : next(file, size);
+  return !is_openmp(__builtin_return_address(0)) && strikes("truncate") ? -1 : next(file, size);
 }
 int fallocate(int file, int mode, off_t offset, off_t size) {
   REAL(fallocate);
@@ -233,7 +240,9 @@ int mkdir(const char* path, mode_t mode) {
 }
 void* mmap(void* at, size_t length, int protection, int flags, int file, off_t offset) {
   REAL(mmap);
-  return strikes("map") ? MAP_FAILED : next(at, length, protection, flags, file, offset);
+  return !is_openmp(__builtin_return_address(0)) && strikes("map")
+             ? MAP_FAILED
+             : next(at, length, protection, flags, file, offset);
 }
 
 void* __libc_malloc(size_t);
