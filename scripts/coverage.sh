@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Which lines the tests run: a build with gcov's counters, all tests of the rooms and of the command, and a table.
+# Which lines the tests run: a build with gcov's counters, the tests of the rooms and of the command (without those that
+# only repeat it many times), and a table.
 #
 #   scripts/coverage.sh [FILE]     with FILE: the lines of the files that are below 90 %, too
 #
@@ -14,7 +15,7 @@ cmake --build build/coverage --parallel "$(nproc)" >&2
 find build/coverage -name '*.gcda' -delete
 say "testing"
 OMP_WAIT_POLICY=passive ctest --test-dir build/coverage --parallel "$(nproc)" --output-on-failure \
-  -L 'format|verify|converter|eval|quantize|cli|faults' >&2 || say "some tests failed; the lines that ran are counted"
+  -L 'format|verify|converter|eval|quantize|cli' -E 'killed|same_bytes|regression|perplexity_runs' >&2 || say "some tests failed; the lines that ran are counted"
 say "counting"
 report() { gcovr --root . --object-directory build/coverage --gcov-ignore-parse-errors --exclude-unreachable-branches \
   --exclude-throw-branches -j "$(nproc)" "$@" 2>/dev/null; }
