@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "converter/lora_merge.h"
@@ -241,6 +242,57 @@ TEST_F(ForeignAdapter, kohya) {
               merge_adapters(model, {{read_lora_adapter(lycoris), 1}}, {.type = DType::f32});
             }).find("hada_w1_a"),
             std::string::npos);
+}
+
+TEST_F(ForeignAdapter, kohya_that_makes_no_sense_is_refused) {
+  const std::string module = "lora_te_model_layers_0_mlp_up_proj";
+  const auto matrix = [&](const std::string& part, const Shape& shape) {
+    return named(lora_sample::filled(part, shape), module + "." + part);
+  };
+  const Tensor down = matrix("lora_down.weight", {2, 8}), up = matrix("lora_up.weight", {8, 2});
+  const auto alpha = [&](const std::vector<float>& values) {
+    Tensor tensor;
+    tensor.name = module + ".alpha";
+    tensor.shape = {values.size()};
+    tensor.data = memory_rows(values, 1, values.size());
+    return tensor;
+  };
+  const std::vector<std::pair<std::vector<Tensor>, std::string>> cases = {
+      {{down}, "lacks half of a module"},
+      {{down, matrix("lora_up.weight", {8, 3})}, "do not fit together"},
+      {{matrix("lora_down.weight", {16}), up}, "do not fit together"},
+      {{down, up, alpha({1.0F, 2.0F})}, "alpha is no number"},
+      {{down, up, alpha({std::numeric_limits<float>::quiet_NaN()})}, "scaling is not finite"},
+      {{named(down, "lora_unet_down_blocks_0.lora_down.weight")}, "nothing that a LLaMA has"}};
+  for (const auto& [tensors, reason] : cases) {
+    const fs::path path = folder / "bad.safetensors";
+    fs::remove(path);
+    write_file(safetensors_layout("bad.safetensors", tensors, {}), path, {});
+    const std::string text = error_of([&] { read_lora_adapter(path); });
+    EXPECT_NE(text.find(reason), std::string::npos) << text;
+    EXPECT_NE(text.find("bad.safetensors"), std::string::npos) << text;
+  }
+}
+
+TEST_F(ForeignAdapter, weights_alone_are_no_adapter) {
+  write_file(safetensors_layout("x.safetensors", {lora_sample::filled("x", {2, 2})}, {}),
+             folder / "x.safetensors", {});
+  const std::string text = error_of([&] { read_lora_adapter(folder / "x.safetensors"); });
+  EXPECT_NE(text.find("an adapter needs its configuration"), std::string::npos) << text;
+  EXPECT_NE(text.find("adapter_config.json"), std::string::npos) << text;
+}
+
+TEST_F(ForeignAdapter, activated_lora_of_llama_cpp_is_refused) {
+  const std::vector<Tensor> tensors = {lora_sample::filled("blk.0.ffn_up.weight.lora_a", {2, 8})};
+  write_file(gguf_layout("a.gguf",
+                         {{"general.architecture", std::string("llama")},
+                          {"general.type", std::string("adapter")},
+                          {"adapter.type", std::string("lora")},
+                          {"adapter.alora.invocation_tokens", GgufArray{std::vector<std::uint32_t>{1, 2}}}},
+                         tensors),
+             folder / "a.gguf", {});
+  const std::string text = error_of([&] { read_lora_adapter(folder / "a.gguf"); });
+  EXPECT_NE(text.find("invocation_tokens"), std::string::npos) << text;
 }
 
 TEST_F(ForeignAdapter, whole_state_of_a_training_checkpoint) {

@@ -135,15 +135,60 @@ TEST_F(OtherVocabulary, files_beside_the_weights_are_in_step) {
   EXPECT_EQ(gguf.gguf()->get_strings("tokenizer.ggml.tokens")->back(), "[PAD]");
 }
 
-TEST_F(OtherVocabulary, products_for_more_tokens_than_the_base_has) {
+// Tokens that the adapter's tokenizer has and its weights have not.
+TEST_F(OtherVocabulary, tokens_without_weights) {
   const std::vector<Tensor> tensors = {
-      tensor_of("base_model.model.model.embed_tokens.lora_embedding_A", {2, own + 2}, 1.0F),
-      tensor_of("base_model.model.model.embed_tokens.lora_embedding_B", {dim, 2}, 0.25F),
-      tensor_of("base_model.model.lm_head.lora_A.weight", {2, dim}, 1.0F),
-      tensor_of("base_model.model.lm_head.lora_B.weight", {own + 2, 2}, 0.25F)};
+      tensor_of("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", {2, dim}, 1.0F),
+      tensor_of("base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", {dim, 2}, 0.25F)};
   write_file(safetensors_layout("adapter_model.safetensors", tensors, {}),
              folder / "adapter_model.safetensors", {});
-  test::write_bytes(folder / "adapter_config.json", R"({"r": 2, "lora_alpha": 2})");
+  test::write_bytes(folder / "adapter_config.json",
+                    R"({"r": 2, "lora_alpha": 4, "target_modules": ["q_proj"],
+                        "layers_to_transform": [0]})");
+  test::write_bytes(folder / "added_tokens.json", json{{"[PAD]", own}}.dump());
+  MergeResult result = merge({});
+  EXPECT_EQ(model.config.vocab_size, own);
+  EXPECT_FALSE(result.adapter_tokenizer);
+  ASSERT_EQ(result.notes.size(), 1U);
+  EXPECT_NE(result.notes[0].find("--vocab grow adds rows"), std::string::npos) << result.notes[0];
+  result = merge(VocabularyRule::grow);
+  EXPECT_EQ(model.config.vocab_size, own + 1);
+  EXPECT_TRUE(result.adapter_tokenizer);
+  HfModel before = hf_model(base);
+  const std::vector<float> all = read_all_f32(*find_tensor(before, "model.embed_tokens.weight"));
+  double mean = 0;
+  for (std::size_t i = 0; i < all.size(); i += dim) mean += double{all[i]};
+  EXPECT_FLOAT_EQ(row("model.embed_tokens.weight", own)[0],
+                  static_cast<float>(mean / static_cast<double>(own)));
+}
+
+/// Low-rank pairs of ones and quarters: 0.5 more everywhere.
+class ProductsForOtherVocabulary : public OtherVocabulary {
+ protected:
+  void save_products(std::uint64_t embedding_rows, std::uint64_t head_rows) {
+    const std::vector<Tensor> tensors = {
+        tensor_of("base_model.model.model.embed_tokens.lora_embedding_A", {2, embedding_rows}, 1.0F),
+        tensor_of("base_model.model.model.embed_tokens.lora_embedding_B", {dim, 2}, 0.25F),
+        tensor_of("base_model.model.lm_head.lora_A.weight", {2, dim}, 1.0F),
+        tensor_of("base_model.model.lm_head.lora_B.weight", {head_rows, 2}, 0.25F)};
+    write_file(safetensors_layout("adapter_model.safetensors", tensors, {}),
+               folder / "adapter_model.safetensors", {});
+    test::write_bytes(folder / "adapter_config.json", R"({"r": 2, "lora_alpha": 2})");
+  }
+  /// Embedding and head together: row `index` is that of the base and `more`.
+  void expect_rows(std::uint64_t index, float more) {
+    HfModel before = hf_model(base);
+    for (const char* const name : {"model.embed_tokens.weight", "lm_head.weight"}) {
+      std::vector<float> values(dim);
+      find_tensor(before, name)->data->read_f32(index, 1, values);
+      for (float& value : values) value += more;
+      EXPECT_EQ(row(name, index), values) << name << ", row " << index;
+    }
+  }
+};
+
+TEST_F(ProductsForOtherVocabulary, more_tokens_than_the_base_has) {
+  save_products(own + 2, own + 2);
   EXPECT_THROW(merge({}), Error);
   merge(VocabularyRule::grow);
   const std::vector<float> new_row = row("lm_head.weight", own + 1);
@@ -153,8 +198,41 @@ TEST_F(OtherVocabulary, products_for_more_tokens_than_the_base_has) {
   for (std::size_t i = 0; i < all.size(); ++i) mean[i % dim] += double{all[i]};
   for (std::size_t c = 0; c < dim; ++c)
     EXPECT_FLOAT_EQ(new_row[c], static_cast<float>(mean[c] / static_cast<double>(own)) + 0.5F);
-  merge(VocabularyRule::keep);
-  EXPECT_EQ(model.config.vocab_size, own);
+  expect_rows(own - 1, 0.5F);
+  for (const VocabularyRule rule : {VocabularyRule::keep, VocabularyRule::trim}) {
+    merge(rule);
+    EXPECT_EQ(model.config.vocab_size, own);
+    expect_rows(0, 0.5F);
+    expect_rows(own - 1, 0.5F);
+  }
+}
+
+TEST_F(ProductsForOtherVocabulary, fewer_tokens_than_the_base_has) {
+  save_products(own - 2, own - 2);
+  for (const VocabularyRule rule : {VocabularyRule::keep, VocabularyRule::grow}) {
+    merge(rule);
+    EXPECT_EQ(model.config.vocab_size, own);
+    expect_rows(own - 3, 0.5F);
+    expect_rows(own - 2, 0.0F);
+    expect_rows(own - 1, 0.0F);
+  }
+  merge(VocabularyRule::trim);
+  EXPECT_EQ(model.config.vocab_size, own - 2);
+  EXPECT_EQ(find_tensor(model, "lm_head.weight")->shape, (Shape{own - 2, dim}));
+  expect_rows(own - 3, 0.5F);
+}
+
+TEST_F(ProductsForOtherVocabulary, of_two_sizes_are_refused) {
+  save_products(own + 2, own + 1);
+  try {
+    merge(VocabularyRule::grow);
+    FAIL();
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("vocabularies of different sizes"), std::string::npos) << text;
+    EXPECT_NE(text.find("lora_embedding_A"), std::string::npos) << text;
+    EXPECT_NE(text.find(std::to_string(own + 1)), std::string::npos) << text;
+  }
 }
 
 }  // namespace
