@@ -9,6 +9,7 @@
 
 #include "format/error.h"
 #include "format/hash.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 #include "tests/support/layouts.h"
 
@@ -117,13 +118,7 @@ TEST(Base, a_folder_without_tokenizer_is_refused) {
   for (const char* name : {"consolidated.00.pth", "consolidated.01.pth", "params.json"})
     std::filesystem::copy_file(test::test_data("miniature/meta") / name, folder / "up/meta" / name);
   const Checkpoint meta = Checkpoint::open(folder / "up/meta");
-  try {
-    base_plan(meta, {});
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_NE(std::string(error.what()).find("tokenizer.model"), std::string::npos);
-  }
+  test::expect_refused([&] { base_plan(meta, {}); }, "tokenizer.model");
 }
 
 /// params.json of a release, byte for byte, and LLaMA's tokenizer.

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
 
 #include "converter/decode.h"
 #include "converter/hf_output.h"
@@ -10,6 +9,7 @@
 #include "format/error.h"
 #include "format/layout_source.h"
 #include "format/torch_layout.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 #include "tests/support/layouts.h"
 #include "verify/compare.h"
@@ -58,17 +58,9 @@ class OtherBase : public testing::Test {
     write_plan(base_plan(Checkpoint::open(mini / "meta"), how), base(), {});
   }
 
-  Error failure(const std::function<void()>& work) const {
-    try {
-      work();
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "no error";
-    return Error(ErrorKind::usage, "none");
-  }
   Error decode_failure(const fs::path& payload, const fs::path& base) {
-    return failure([&] { write_plan(plan_decode(payload, base, options_).plan, folder_ / "failed", {}); });
+    return test::error_of(
+        [&] { write_plan(plan_decode(payload, base, options_).plan, folder_ / "failed", {}); });
   }
 
   test::TempFolder folder_;

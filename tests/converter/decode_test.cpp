@@ -2,12 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <string>
 
 #include "converter/xor_codec.h"
 #include "format/error.h"
 #include "tests/converter/zip_sample.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 #include "tests/support/user.h"
 #include "verify/compare.h"
@@ -72,13 +72,8 @@ class Decode : public testing::Test {
   /// Decoding fails with this kind of error, which says `part`, and leaves no file.
   void expect_failure(const std::string& part, ErrorKind kind = ErrorKind::input,
                       const DecodeOptions& options = {}) const {
-    try {
-      decode(options);
-      ADD_FAILURE() << "no error; expected: " << part;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), kind) << error.what();
-      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-    }
+    test::expect_error(
+        kind, [&] { decode(options); }, part);
     if (fs::exists(out())) {
       EXPECT_EQ(list_folder(out()), std::vector<std::string>{});
     }
@@ -341,12 +336,7 @@ TEST_F(Decode, BaseIsAFolderOfMetasFiles) {
 TEST_F(Decode, MissingOrEqualFolders) {
   EXPECT_THROW(plan_decode(folder_ / "absent", base(), {}), Error);
   EXPECT_THROW(plan_decode(payload(), folder_ / "absent", {}), Error);
-  try {
-    plan_decode(base(), base(), {});
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::usage);
-  }
+  test::expect_error(ErrorKind::usage, [&] { plan_decode(base(), base(), {}); });
 }
 
 TEST_F(Decode, UnreadablePayload) {
@@ -373,12 +363,7 @@ TEST_F(Decode, UnwritableOutputFolder) {
 TEST_F(Decode, ExistingOutputIsKept) {
   fs::create_directory(out());
   write_bytes(out() / "config.json", "precious");
-  try {
-    decode();
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::usage);
-  }
+  test::expect_error(ErrorKind::usage, [&] { decode(); });
   EXPECT_EQ(read_bytes(out() / "config.json"), "precious");
   EXPECT_EQ(list_folder(out()).size(), 1U);
 }

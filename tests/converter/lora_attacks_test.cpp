@@ -6,6 +6,7 @@
 
 #include "converter/lora_merge.h"
 #include "format/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -35,20 +36,19 @@ TEST(LoraAttacks, are_refused_at_once_with_their_words) {
                         R"({"peft_type": "LORA", "r": 8, "lora_alpha": 16, "target_modules": null})");
     }
     const auto begin = std::chrono::steady_clock::now();
-    try {
+    SCOPED_TRACE(file);
+    const Error error = test::error_of([&] {
       HfModel model = hf_model(base);
       merge_adapters(model, {{read_lora_adapter(folder.path()), 1}}, {.type = DType::f16});
       for (const Tensor& tensor : model.tensors) {
         std::vector<std::byte> bytes(tensor.bytes());
         tensor.data->read(0, tensor.data->rows(), bytes);
       }
-      ADD_FAILURE() << file << " is accepted";
-    } catch (const Error& error) {
-      const std::string text = error.what();
-      EXPECT_EQ(error.kind(), ErrorKind::input) << file;
-      EXPECT_NE(text.find(answer), std::string::npos) << file << ": " << text.substr(0, 500);
-      EXPECT_EQ(text.find('\x1b'), std::string::npos) << file;
-    }
+    });
+    const std::string text = error.what();
+    EXPECT_EQ(error.kind(), ErrorKind::input) << file;
+    EXPECT_NE(text.find(answer), std::string::npos) << file << ": " << text.substr(0, 500);
+    EXPECT_EQ(text.find('\x1b'), std::string::npos) << file;
     EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20)) << file;
   }
   EXPECT_EQ(count + 1, test::list_folder(attacks).size());

@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "converter/lora_merge.h"
 #include "format/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -59,15 +59,6 @@ class LoraExtract : public ::testing::Test {
   static void set(HfModel& model, const std::string& name, const std::vector<float>& values) {
     Tensor& tensor = *find_tensor(model, name);
     tensor.data = memory_rows(values, tensor.data->rows(), tensor.data->cols());
-  }
-  static std::string error_of(const std::function<void()>& work) {
-    try {
-      work();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      return error.what();
-    }
-    return "no error";
   }
 
   test::TempFolder folder;
@@ -255,27 +246,28 @@ TEST_F(LoraExtract, a_tied_head_gets_factors_of_its_own) {
 }
 
 TEST_F(LoraExtract, what_an_adapter_cannot_tell_is_refused) {
-  EXPECT_NE(error_of([&] { compare_models(base(), base(), {.rank = 8}); }).find("do not differ"),
+  EXPECT_NE(test::refusal_of([&] { compare_models(base(), base(), {.rank = 8}); }).find("do not differ"),
             std::string::npos);
   HfModel more = merged(DType::f32);
   more.tensors.push_back(more.tensors.back());
   more.tensors.back().name = "model.extra.weight";
-  EXPECT_NE(error_of([&] { compare_models(base(), more, {.rank = 8}); }).find("model.extra.weight"),
+  EXPECT_NE(test::refusal_of([&] { compare_models(base(), more, {.rank = 8}); }).find("model.extra.weight"),
             std::string::npos);
   HfModel theta = merged(DType::f32);
   theta.config.rope_theta = 5e5;
-  EXPECT_NE(error_of([&] { compare_models(base(), theta, {.rank = 8}); }).find("rope_theta"),
+  EXPECT_NE(test::refusal_of([&] { compare_models(base(), theta, {.rank = 8}); }).find("rope_theta"),
             std::string::npos);
   HfModel norm = base();
   set(norm, "model.norm.weight", std::vector<float>(norm.config.hidden_size, 3.0F));
-  EXPECT_NE(error_of([&] { compare_models(base(), norm, {.rank = 8}); }).find("model.norm.weight"),
+  EXPECT_NE(test::refusal_of([&] { compare_models(base(), norm, {.rank = 8}); }).find("model.norm.weight"),
             std::string::npos);
   HfModel nan = merged(DType::f32);
   std::vector<float> up = values(nan, "model.layers.0.mlp.up_proj.weight");
   up[77] = NAN;
   set(nan, "model.layers.0.mlp.up_proj.weight", up);
-  EXPECT_NE(error_of([&] { extract(base(), nan, {.rank = 8}); }).find("model.layers.0.mlp.up_proj.weight"),
-            std::string::npos);
+  EXPECT_NE(
+      test::refusal_of([&] { extract(base(), nan, {.rank = 8}); }).find("model.layers.0.mlp.up_proj.weight"),
+      std::string::npos);
   EXPECT_EQ(test::list_folder(folder.path()).size(), 0U);
 }
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -17,6 +16,7 @@
 #include "format/safetensors.h"
 #include "format/torch_layout.h"
 #include "tests/converter/lora_sample.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 #include "tests/support/values.h"
 
@@ -64,15 +64,6 @@ class ForeignAdapter : public ::testing::Test {
     for (const Tensor& tensor : found.tensors)
       EXPECT_EQ(read_all_f32(tensor), read_all_f32(*find_tensor(expected, tensor.name))) << tensor.name;
   }
-  static std::string error_of(const std::function<void()>& work) {
-    try {
-      work();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      return error.what();
-    }
-    return "no error";
-  }
 
   const Checkpoint base = Checkpoint::open(miniature("base-hf"));
   const LoraAdapter peft = read_lora_adapter(miniature("adapter"));
@@ -99,7 +90,7 @@ TEST_F(ForeignAdapter, gguf) {
   write_file(gguf_layout("a.gguf", metadata, tensors), folder / "a.gguf", {});
   expect_same(folder / "a.gguf", "GGUF");
   write_file(gguf_layout("b.gguf", {{"general.type", std::string("model")}}, tensors), folder / "b.gguf", {});
-  EXPECT_NE(error_of([&] { read_lora_adapter(folder / "b.gguf"); }).find("is no LoRA adapter"),
+  EXPECT_NE(test::refusal_of([&] { read_lora_adapter(folder / "b.gguf"); }).find("is no LoRA adapter"),
             std::string::npos);
 }
 
@@ -149,10 +140,10 @@ TEST_F(ForeignAdapter, ggla) {
   test::write_bytes(folder / "ggml-adapter-model.bin", bytes);
   expect_same(folder / "ggml-adapter-model.bin", "ggla", false);
   test::write_bytes(folder / "cut.bin", bytes.substr(0, bytes.size() - 100));
-  EXPECT_NE(error_of([&] { read_lora_adapter(folder / "cut.bin"); }), "no error");
+  test::expect_refused([&] { read_lora_adapter(folder / "cut.bin"); });
   bytes[8] = 0;
   test::write_bytes(folder / "zero.bin", bytes);
-  EXPECT_NE(error_of([&] { read_lora_adapter(folder / "zero.bin"); }).find("rank makes no sense"),
+  EXPECT_NE(test::refusal_of([&] { read_lora_adapter(folder / "zero.bin"); }).find("rank makes no sense"),
             std::string::npos);
 }
 
@@ -211,10 +202,11 @@ TEST_F(ForeignAdapter, mlx) {
   test::write_bytes(
       folder / "adapter_config.json",
       R"({"fine_tune_type": "dora", "lora_parameters": {"rank": 8, "scale": 2.0, "dropout": 0.0}})");
-  EXPECT_NE(error_of([&] { read_lora_adapter(folder.path()); }).find("DoRA on an embedding"),
+  EXPECT_NE(test::refusal_of([&] { read_lora_adapter(folder.path()); }).find("DoRA on an embedding"),
             std::string::npos);
   test::write_bytes(folder / "adapter_config.json", R"({"fine_tune_type": "full"})");
-  EXPECT_NE(error_of([&] { read_lora_adapter(folder.path()); }).find("no LoRA of MLX"), std::string::npos);
+  EXPECT_NE(test::refusal_of([&] { read_lora_adapter(folder.path()); }).find("no LoRA of MLX"),
+            std::string::npos);
 }
 
 TEST_F(ForeignAdapter, kohya) {
@@ -238,7 +230,7 @@ TEST_F(ForeignAdapter, kohya) {
   tensors.push_back(named(tensors.front(), "lora_te_model_layers_0_mlp_up_proj.hada_w1_a"));
   const fs::path lycoris = save("lycoris.safetensors");
   HfModel model = hf_model(base);
-  EXPECT_NE(error_of([&] {
+  EXPECT_NE(test::refusal_of([&] {
               merge_adapters(model, {{read_lora_adapter(lycoris), 1}}, {.type = DType::f32});
             }).find("hada_w1_a"),
             std::string::npos);
@@ -268,7 +260,7 @@ TEST_F(ForeignAdapter, kohya_that_makes_no_sense_is_refused) {
     const fs::path path = folder / "bad.safetensors";
     fs::remove(path);
     write_file(safetensors_layout("bad.safetensors", tensors, {}), path, {});
-    const std::string text = error_of([&] { read_lora_adapter(path); });
+    const std::string text = test::refusal_of([&] { read_lora_adapter(path); });
     EXPECT_NE(text.find(reason), std::string::npos) << text;
     EXPECT_NE(text.find("bad.safetensors"), std::string::npos) << text;
   }
@@ -277,7 +269,7 @@ TEST_F(ForeignAdapter, kohya_that_makes_no_sense_is_refused) {
 TEST_F(ForeignAdapter, weights_alone_are_no_adapter) {
   write_file(safetensors_layout("x.safetensors", {lora_sample::filled("x", {2, 2})}, {}),
              folder / "x.safetensors", {});
-  const std::string text = error_of([&] { read_lora_adapter(folder / "x.safetensors"); });
+  const std::string text = test::refusal_of([&] { read_lora_adapter(folder / "x.safetensors"); });
   EXPECT_NE(text.find("an adapter needs its configuration"), std::string::npos) << text;
   EXPECT_NE(text.find("adapter_config.json"), std::string::npos) << text;
 }
@@ -291,7 +283,7 @@ TEST_F(ForeignAdapter, activated_lora_of_llama_cpp_is_refused) {
                           {"adapter.alora.invocation_tokens", GgufArray{std::vector<std::uint32_t>{1, 2}}}},
                          tensors),
              folder / "a.gguf", {});
-  const std::string text = error_of([&] { read_lora_adapter(folder / "a.gguf"); });
+  const std::string text = test::refusal_of([&] { read_lora_adapter(folder / "a.gguf"); });
   EXPECT_NE(text.find("invocation_tokens"), std::string::npos) << text;
 }
 
@@ -318,7 +310,7 @@ TEST_F(ForeignAdapter, empty_file_of_443_bytes) {
   fs::copy(test::test_data("lora/empty_adapter_model.bin"), folder / "adapter_model.bin");
   fs::copy(miniature("adapter") / "adapter_config.json", folder / "adapter_config.json");
   EXPECT_EQ(fs::file_size(folder / "adapter_model.bin"), 443U);
-  const std::string text = error_of([&] { read_lora_adapter(folder.path()); });
+  const std::string text = test::refusal_of([&] { read_lora_adapter(folder.path()); });
   EXPECT_NE(text.find("the adapter is empty"), std::string::npos) << text;
   EXPECT_NE(text.find("alpaca-lora"), std::string::npos) << text;
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "converter/convert.h"
@@ -12,6 +11,7 @@
 #include "format/hash.h"
 #include "format/llama_tensors.h"
 #include "format/safetensors.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -99,23 +99,14 @@ class ChangedAdapter : public ::testing::Test {
                folder / "adapter_model.safetensors", options);
   }
 
-  std::string error_of(const std::function<void()>& work) {
-    try {
-      work();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input) << error.what();
-      return error.what();
-    }
-    return "no error";
-  }
   std::string reading_error() {
     save();
-    return error_of([&] { read_lora_adapter(folder.path()); });
+    return test::refusal_of([&] { read_lora_adapter(folder.path()); });
   }
   std::string merging_error() {
     save();
     HfModel model = hf_model(Checkpoint::open(miniature("base-hf")));
-    return error_of([&] { merge(model, read_lora_adapter(folder.path()), 1); });
+    return test::refusal_of([&] { merge(model, read_lora_adapter(folder.path()), 1); });
   }
 
   test::TempFolder folder;
@@ -230,7 +221,7 @@ TEST_F(ChangedAdapter, values_that_are_not_finite_fail_the_merge_by_name) {
   const Tensor& merged = *find_tensor(model, "model.layers.1.mlp.up_proj.weight");
   std::vector<std::byte> row(merged.data->row_bytes());
   EXPECT_NO_THROW(merged.data->read(4, 1, row));
-  const std::string text = error_of([&] { merged.data->read(5, 1, row); });
+  const std::string text = test::refusal_of([&] { merged.data->read(5, 1, row); });
   EXPECT_NE(text.find("model.layers.1.mlp.up_proj.weight"), std::string::npos) << text;
   EXPECT_NE(text.find("NaN at row 5"), std::string::npos) << text;
 }

@@ -9,6 +9,7 @@
 #include "format/error.h"
 #include "format/hash.h"
 #include "tests/converter/lora_sample.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -43,17 +44,14 @@ TEST(LoraStarts, adapters_saved_without_their_start_are_refused_with_the_reason)
     const test::TempFolder folder;
     fs::copy(test::test_data("lora/starts") / name / "adapter_model.safetensors", folder.path());
     test::write_bytes(folder / "adapter_config.json", golden.at("as_is").dump());
-    try {
-      read_lora_adapter(folder.path());
-      ADD_FAILURE() << name;
-    } catch (const Error& error) {
-      const std::string text = error.what();
-      const std::string start = golden.at("as_is").at("init_lora_weights");
-      EXPECT_EQ(error.kind(), ErrorKind::input) << name;
-      EXPECT_NE(text.find("init_lora_weights = " + start), std::string::npos) << text;
-      EXPECT_NE(text.find("path_initial_model_for_weight_conversion"), std::string::npos) << text;
-      ++refused;
-    }
+    SCOPED_TRACE(name);
+    const Error error = test::error_of([&] { read_lora_adapter(folder.path()); });
+    const std::string text = error.what();
+    const std::string start = golden.at("as_is").at("init_lora_weights");
+    EXPECT_EQ(error.kind(), ErrorKind::input) << name;
+    EXPECT_NE(text.find("init_lora_weights = " + start), std::string::npos) << text;
+    EXPECT_NE(text.find("path_initial_model_for_weight_conversion"), std::string::npos) << text;
+    ++refused;
   }
   EXPECT_EQ(refused, 7U);
 }

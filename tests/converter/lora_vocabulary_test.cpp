@@ -10,6 +10,7 @@
 #include "format/gguf.h"
 #include "format/llama_tensors.h"
 #include "format/safetensors.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -61,15 +62,11 @@ class OtherVocabulary : public ::testing::Test {
 
 TEST_F(OtherVocabulary, without_a_rule_the_difference_is_explained) {
   save(own + 1);
-  try {
-    merge({});
-    FAIL();
-  } catch (const Error& error) {
-    const std::string text = error.what();
-    EXPECT_NE(text.find(std::to_string(own) + " tokens, as the base has"), std::string::npos) << text;
-    EXPECT_NE(text.find(std::to_string(own + 1) + " tokens"), std::string::npos) << text;
-    EXPECT_NE(text.find("--vocab grow"), std::string::npos) << text;
-  }
+  const Error error = test::error_of([&] { merge({}); });
+  const std::string text = error.what();
+  EXPECT_NE(text.find(std::to_string(own) + " tokens, as the base has"), std::string::npos) << text;
+  EXPECT_NE(text.find(std::to_string(own + 1) + " tokens"), std::string::npos) << text;
+  EXPECT_NE(text.find("--vocab grow"), std::string::npos) << text;
 }
 
 TEST_F(OtherVocabulary, grows_to_the_adapters) {
@@ -224,15 +221,11 @@ TEST_F(ProductsForOtherVocabulary, fewer_tokens_than_the_base_has) {
 
 TEST_F(ProductsForOtherVocabulary, of_two_sizes_are_refused) {
   save_products(own + 2, own + 1);
-  try {
-    merge(VocabularyRule::grow);
-    FAIL();
-  } catch (const Error& error) {
-    const std::string text = error.what();
-    EXPECT_NE(text.find("vocabularies of different sizes"), std::string::npos) << text;
-    EXPECT_NE(text.find("lora_embedding_A"), std::string::npos) << text;
-    EXPECT_NE(text.find(std::to_string(own + 1)), std::string::npos) << text;
-  }
+  const Error error = test::error_of([&] { merge(VocabularyRule::grow); });
+  const std::string text = error.what();
+  EXPECT_NE(text.find("vocabularies of different sizes"), std::string::npos) << text;
+  EXPECT_NE(text.find("lora_embedding_A"), std::string::npos) << text;
+  EXPECT_NE(text.find(std::to_string(own + 1)), std::string::npos) << text;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "format/error.h"
 #include "format/torch_layout.h"
+#include "tests/support/errors.h"
 #include "tests/support/layouts.h"
 
 namespace galatea {
@@ -79,14 +80,10 @@ TEST(RecordWatch, TheDamagedTensorIsNamed) {
   const SourcePtr damaged = memory_source(bytes, "sample.pt");
   const RecordWatch watch(damaged);
   read_in_pieces(*watch.watched(), 1U << 20U, 0, 1);
-  const auto named = [](const std::function<void()>& work) -> std::string {
-    try {
-      work();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      return error.tensor_name();
-    }
-    return "no error";
+  const auto named = [](const auto& work) {
+    const Error error = test::error_of(work);
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    return error.tensor_name();
   };
   EXPECT_EQ(named([&] { watch.check(damaged); }), "rows1500");
   EXPECT_EQ(named([&] { check_records(damaged); }), "rows1500");

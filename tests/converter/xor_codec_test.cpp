@@ -6,6 +6,7 @@
 
 #include "converter/stream_source.h"
 #include "format/error.h"
+#include "tests/support/errors.h"
 
 namespace galatea {
 namespace {
@@ -108,13 +109,11 @@ TEST_P(Streams, DamageIsFoundAtOnce) {
   const std::string damaged[] = {good.substr(0, good.size() - 1), good.substr(0, good.size() / 2),
                                  good.substr(0, 5), good + "more", flipped};
   for (const std::string& bytes : damaged) {
-    try {
-      decompressed_source(memory_source(bytes, "damaged"), GetParam(), 1U << 30U);
-      ADD_FAILURE() << "no error for " << bytes.size() << " of " << good.size() << " bytes";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      EXPECT_EQ(error.file_name(), "damaged");
-    }
+    SCOPED_TRACE(testing::Message() << bytes.size() << " of " << good.size() << " bytes");
+    const Error error =
+        test::error_of([&] { decompressed_source(memory_source(bytes, "damaged"), GetParam(), 1U << 30U); });
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_EQ(error.file_name(), "damaged");
   }
 }
 

@@ -14,6 +14,7 @@
 #include "eval/text_lines.h"
 #include "format/error.h"
 #include "format/source.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -29,13 +30,7 @@ std::string text_of(const char* kind, std::string_view bytes) {
 }
 
 Error error_of(const char* kind, std::string_view bytes) {
-  try {
-    text_of(kind, bytes);
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return {ErrorKind::usage, ""};
+  return test::error_of([&] { text_of(kind, bytes); });
 }
 
 std::string gzip(std::string_view text) {

@@ -13,6 +13,7 @@
 #include "format/gguf.h"
 #include "format/hash.h"
 #include "format/plan.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -101,13 +102,7 @@ TEST(FastTokenizer, VocabulariesInsideAGgufGiveTheSameIds) {
 Error error_of(const json& document) {
   const TempFolder folder;
   test::write_bytes(folder / "tokenizer.json", document.dump());
-  try {
-    open_tokenizer(folder / "tokenizer.json");
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return {ErrorKind::usage, ""};
+  return test::error_of([&] { open_tokenizer(folder / "tokenizer.json"); });
 }
 
 TEST(FastTokenizer, WhatIsNotKnownIsRefusedByName) {

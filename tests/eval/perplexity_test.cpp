@@ -16,6 +16,7 @@
 #include "format/error.h"
 #include "tests/eval/random_model.h"
 #include "tests/eval/reference_forward.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -405,12 +406,7 @@ TEST(Perplexity, ReportsTokensAndStopsWhenAsked) {
   EXPECT_TRUE(whole.ended_);
   Watch stopped(30);
   options.forward.progress = &stopped;
-  try {
-    perplexity(model, stream, options);
-    ADD_FAILURE();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::system);
-  }
+  test::expect_error(ErrorKind::system, [&] { perplexity(model, stream, options); });
   EXPECT_LT(stopped.done_, 45U);
 }
 
@@ -451,12 +447,8 @@ TEST(TokenStream, IdsAreWrittenAndReadBack) {
   test::write_bytes(folder / "short", std::string(7, '\0'));
   EXPECT_THROW(read_ids(folder / "short"), Error);
   test::write_bytes(folder / "negative", std::string(4, '\0') + std::string(4, '\xFF'));
-  try {
-    read_ids(folder / "negative");
-    ADD_FAILURE();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.byte(), 4U);
-  }
+  const Error error = test::error_of([&] { read_ids(folder / "negative"); });
+  EXPECT_EQ(error.byte(), 4U);
 }
 
 }  // namespace

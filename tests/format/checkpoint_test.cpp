@@ -8,6 +8,7 @@
 #include "format/llama_tensors.h"
 #include "format/plan.h"
 #include "format/safetensors.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -64,14 +65,7 @@ std::vector<float> values_of(const Tensor& tensor) { return read_all_f32(tensor)
 
 /// The error of opening `path`, which must be one about the input.
 std::string refusal(const fs::path& path) {
-  try {
-    LlamaWeights weights(Checkpoint::open(path));
-    ADD_FAILURE() << "opened " << path;
-    return {};
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input) << error.what();
-    return error.what();
-  }
+  return test::refusal_of([&] { LlamaWeights weights(Checkpoint::open(path)); });
 }
 
 TEST(Checkpoint, ShardedFolderWithIndex) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "format/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -71,13 +72,7 @@ GgufMetadata with(GgufMetadata metadata, const std::string& key, GgufValue value
 }
 
 void expect_refused(const GgufMetadata& metadata, const std::string& because) {
-  try {
-    config_from_gguf(file_of(metadata));
-    ADD_FAILURE() << "accepted, expected: " << because;
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_NE(std::string(error.what()).find(because), std::string::npos) << error.what();
-  }
+  test::expect_refused([&] { config_from_gguf(file_of(metadata)); }, because);
 }
 
 TEST(GgufLlama, metadata_has_the_keys_of_llama_cpp) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "format/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -95,12 +96,8 @@ TEST(GgufSplit, more_parts_than_the_count_can_say_are_refused) {
   const RowsPtr one = memory_rows(std::vector<float>(1), 1, 1);
   tensors.reserve(65'536);
   for (int i = 0; i < 65'536; ++i) tensors.push_back({"t" + std::to_string(i), {1}, one, {}, 0});
-  try {
-    gguf_split_layouts("m", {}, std::move(tensors), {.max_tensors = 1});
-    ADD_FAILURE() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::usage);
-  }
+  test::expect_error(ErrorKind::usage,
+                     [&] { gguf_split_layouts("m", {}, std::move(tensors), {.max_tensors = 1}); });
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "format/error.h"
 #include "format/python_json.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -28,16 +29,13 @@ class JsonRefuses : public testing::TestWithParam<BadJson> {};
 
 TEST_P(JsonRefuses, WithFileAndByte) {
   const BadJson& bad = GetParam();
-  try {
-    parse_json(bad.text, "some.json", 100, {1000, 4, false});
-    FAIL() << "accepted " << bad.text;
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_EQ(error.file_name(), "some.json");
-    EXPECT_NE(std::string(error.what()).find(bad.problem), std::string::npos) << error.what();
-    ASSERT_TRUE(error.byte().has_value());
-    EXPECT_EQ(*error.byte(), 100 + bad.byte) << error.what();
-  }
+  SCOPED_TRACE(bad.text);
+  const Error error = test::error_of([&] { parse_json(bad.text, "some.json", 100, {1000, 4, false}); });
+  EXPECT_EQ(error.kind(), ErrorKind::input);
+  EXPECT_EQ(error.file_name(), "some.json");
+  EXPECT_NE(std::string(error.what()).find(bad.problem), std::string::npos) << error.what();
+  ASSERT_TRUE(error.byte().has_value());
+  EXPECT_EQ(*error.byte(), 100 + bad.byte) << error.what();
   EXPECT_THROW(parse_ordered_json(bad.text, "some.json", 100, {1000, 4, false}), Error);
 }
 

@@ -6,6 +6,7 @@
 
 #include "format/checkpoint.h"
 #include "format/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -50,14 +51,10 @@ TEST(LfsPointer, InPlaceOfWeightsIsNamedWithItsRemedy) {
   test::write_bytes(folder / "pytorch_model.bin", pointer);
   test::write_bytes(folder / "lone.safetensors", pointer);
   for (const auto& path : {folder.path(), folder / "lone.safetensors"}) {
-    try {
-      (void)Checkpoint::open(path);
-      FAIL() << "no error";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      EXPECT_NE(std::string(error.what()).find("Git LFS pointer"), std::string::npos) << error.what();
-      EXPECT_NE(error.remedy_text().find("git lfs pull"), std::string::npos);
-    }
+    const Error error = test::error_of([&] { (void)Checkpoint::open(path); });
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_NE(std::string(error.what()).find("Git LFS pointer"), std::string::npos) << error.what();
+    EXPECT_NE(error.remedy_text().find("git lfs pull"), std::string::npos);
   }
 }
 

@@ -15,6 +15,7 @@
 #include "format/gguf.h"
 #include "format/layout_source.h"
 #include "format/safetensors.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -105,13 +106,8 @@ TEST(Limits, AFolderOfTenThousandShards) {
   rlimit few = before;
   few.rlim_cur = 200;
   setrlimit(RLIMIT_NOFILE, &few);
-  try {
-    (void)Checkpoint::open(folder.path());
-    ADD_FAILURE() << "opened 10,000 files with 200 allowed";
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("ulimit -n"), std::string::npos) << error.what();
-    EXPECT_EQ(error.kind(), ErrorKind::system);
-  }
+  test::expect_error(
+      ErrorKind::system, [&] { (void)Checkpoint::open(folder.path()); }, "ulimit -n");
   setrlimit(RLIMIT_NOFILE, &before);
 }
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "format/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -26,13 +27,9 @@ TEST(LockedFile, IsHeldByOneAtATime) {
   const TempFolder folder;
   {
     const LockedFile file(folder / "f", folder / "out");
-    try {
-      const LockedFile second(folder / "f", folder / "out");
-      ADD_FAILURE();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::usage);
-      EXPECT_EQ(error.file_name(), (folder / "out").string());
-    }
+    const Error error = test::error_of([&] { const LockedFile second(folder / "f", folder / "out"); });
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_EQ(error.file_name(), (folder / "out").string());
   }
   EXPECT_NO_THROW(LockedFile(folder / "f", folder / "out"));
 }

@@ -8,6 +8,7 @@
 #include "format/error.h"
 #include "format/pickle_write.h"
 #include "format/torch_globals.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -46,14 +47,11 @@ TEST_P(PickleGolden, EveryTruncationIsRefused) {
   const std::string golden = test::read_bytes(test::test_data("pickle/" + GetParam() + ".pkl"));
   const std::size_t step = std::max<std::size_t>(1, golden.size() / 500);
   for (std::size_t size = 0; size < golden.size(); size += step) {
-    try {
-      read(golden.substr(0, size));
-      FAIL() << "accepted " << size << " bytes";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      ASSERT_TRUE(error.byte().has_value());
-      EXPECT_GE(*error.byte(), 1000U);
-    }
+    SCOPED_TRACE(testing::Message() << size << " bytes");
+    const Error error = test::error_of([&] { read(golden.substr(0, size)); });
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    ASSERT_TRUE(error.byte().has_value());
+    EXPECT_GE(*error.byte(), 1000U);
   }
 }
 
@@ -90,14 +88,10 @@ struct Hostile {
 class HostilePickle : public testing::TestWithParam<Hostile> {};
 
 TEST_P(HostilePickle, IsRefusedByName) {
-  try {
-    read(GetParam().pickle);
-    FAIL() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_EQ(error.file_name(), "x.pkl");
-    EXPECT_NE(std::string(error.what()).find(GetParam().words), std::string::npos) << error.what();
-  }
+  const Error error = test::error_of([&] { read(GetParam().pickle); });
+  EXPECT_EQ(error.kind(), ErrorKind::input);
+  EXPECT_EQ(error.file_name(), "x.pkl");
+  EXPECT_NE(std::string(error.what()).find(GetParam().words), std::string::npos) << error.what();
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -211,13 +205,8 @@ TEST(Pickle, DeepAndCyclicTreesNeitherCrashNorHang) {
 TEST(Pickle, ManyRequestsAreCounted) {
   std::string pickle = "\x80\x02]";
   for (int i = 0; i < 20; ++i) pickle += "cmodule" + std::to_string(i) + "\ncall\n)Ra";
-  try {
-    read(pickle + ".");
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("module7.call(); and 12 more"), std::string::npos)
-        << error.what();
-  }
+  const Error error = test::error_of([&] { read(pickle + "."); });
+  EXPECT_NE(std::string(error.what()).find("module7.call(); and 12 more"), std::string::npos) << error.what();
 }
 
 TEST(Pickle, EveryChangedByteIsReadOrRefused) {

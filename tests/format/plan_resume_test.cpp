@@ -10,6 +10,7 @@
 #include "format/job.h"
 #include "format/plan.h"
 #include "format/plan_journal.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -219,12 +220,8 @@ TEST(PlanResume, AFaultInOneOfSeveralFilesLeavesNoPartialOnes) {
   Job job("options", {});
   WriteOptions options = resumable(job);
   options.files_at_once = 2;
-  try {
-    write_plan(plan, folder.path(), options);
-    FAIL() << "the fault was not found";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.problem(), "not what it should be");
-  }
+  const Error error = test::error_of([&] { write_plan(plan, folder.path(), options); });
+  EXPECT_EQ(error.problem(), "not what it should be");
   for (const std::string& name : list_folder(folder.path())) {
     EXPECT_FALSE(name.starts_with('.')) << name;
     EXPECT_NE(name, "second.bin");
@@ -349,17 +346,10 @@ TEST(PlanResume, FilesOfAnUnfinishedRunWithOtherOptionsAreNotReplacedUnasked) {
   run_until(folder, 700);
   const auto before = contents(folder);
   Job other("other options", {});
-  EXPECT_THROW(
-      {
-        try {
-          write_plan(sample(std::make_shared<Counter>()), folder.path(), resumable(other));
-        } catch (const Error& error) {
-          EXPECT_EQ(error.kind(), ErrorKind::usage);
-          EXPECT_NE(std::string(error.what()).find("other options"), std::string::npos) << error.what();
-          throw;
-        }
-      },
-      Error);
+  test::expect_error(
+      ErrorKind::usage,
+      [&] { write_plan(sample(std::make_shared<Counter>()), folder.path(), resumable(other)); },
+      "other options");
   EXPECT_EQ(contents(folder), before);
   EXPECT_LT(finish(folder), 551U);
 }
@@ -384,13 +374,10 @@ TEST(PlanResume, OneRunAtATime) {
       Job second("options", {});
       WriteOptions options = resumable(second);
       if (!with_job) options.job = nullptr;
-      try {
-        write_plan(sample(std::make_shared<Counter>()), folder.path(), options);
-        ADD_FAILURE() << "two runs at once";
-      } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::usage);
-        EXPECT_EQ(error.problem(), "another run is writing there");
-      }
+      const Error error =
+          test::error_of([&] { write_plan(sample(std::make_shared<Counter>()), folder.path(), options); });
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      EXPECT_EQ(error.problem(), "another run is writing there");
     }
   };
   EXPECT_EQ(digests_of(write_plan(sample(counter), folder.path(), resumable(job))), expected().digests);
@@ -405,13 +392,9 @@ TEST(PlanResume, AFaultOfTheInputRemovesThePartialFileAndKeepsFinishedOnes) {
     counter->most = rows;
     counter->die = [] { throw Error(ErrorKind::input, "this row is damaged"); };
     Job job("options", {});
-    try {
-      write_plan(sample(counter), folder.path(), resumable(job));
-      ADD_FAILURE();
-    } catch (const Error& error) {
-      const bool kept = std::string(error.what()).find("1 is whole and kept") != std::string::npos;
-      EXPECT_EQ(kept, rows == 700) << error.what();
-    }
+    const Error error = test::error_of([&] { write_plan(sample(counter), folder.path(), resumable(job)); });
+    const bool kept = std::string(error.what()).find("1 is whole and kept") != std::string::npos;
+    EXPECT_EQ(kept, rows == 700) << error.what();
     const std::vector<std::string> left =
         rows == 700 ? std::vector<std::string>{"first.bin"} : std::vector<std::string>();
     EXPECT_EQ(list_folder(folder.path()), left);
@@ -434,13 +417,10 @@ TEST(PlanResume, AfterAFailingDiskOrCtrlCTheSameCommandGoesOn) {
     Job job("options", {});
     WriteOptions options = resumable(job);
     options.progress = &progress;
-    try {
-      write_plan(sample(std::make_shared<Counter>()), folder.path(), options);
-      ADD_FAILURE();
-    } catch (const Error& error) {
-      EXPECT_TRUE(is_interrupted(error));
-      EXPECT_NE(error.remedy_text().find("run the same command again"), std::string::npos);
-    }
+    const Error error =
+        test::error_of([&] { write_plan(sample(std::make_shared<Counter>()), folder.path(), options); });
+    EXPECT_TRUE(is_interrupted(error));
+    EXPECT_NE(error.remedy_text().find("run the same command again"), std::string::npos);
   }
   EXPECT_LT(finish(folder), rows_of_plan);
 }
@@ -455,13 +435,9 @@ TEST(PlanResume, AnInputThatChangesWhileItIsReadIsRefused) {
     test::write_bytes(inputs / "weights", "abcd");
   };
   Job job("options", {inputs.path()});
-  try {
-    write_plan(sample(counter), folder.path(), resumable(job));
-    ADD_FAILURE();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_EQ(error.file_name(), std::filesystem::canonical(inputs / "weights").string());
-  }
+  const Error error = test::error_of([&] { write_plan(sample(counter), folder.path(), resumable(job)); });
+  EXPECT_EQ(error.kind(), ErrorKind::input);
+  EXPECT_EQ(error.file_name(), std::filesystem::canonical(inputs / "weights").string());
   EXPECT_TRUE(list_folder(folder.path()).empty());
 }
 
@@ -517,17 +493,13 @@ TEST(PlanResume, ADiskThatFillsUpIsAClearErrorAndTheWorkGoesOnWhenThereIsRoom) {
   };
   {
     Job job("options", {});
-    try {
-      write_plan(sample(counter), disk.folder().path(), resumable(job));
-      ADD_FAILURE();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::system);
-      EXPECT_EQ(error.problem(), "the disk is full");
-      EXPECT_EQ(error.file_name(), (disk.folder() / "second.bin").string());
-      EXPECT_NE(std::string(error.what()).find("bytes more for this file"), std::string::npos)
-          << error.what();
-      EXPECT_NE(error.remedy_text().find("run the same command again"), std::string::npos) << error.what();
-    }
+    const Error error =
+        test::error_of([&] { write_plan(sample(counter), disk.folder().path(), resumable(job)); });
+    EXPECT_EQ(error.kind(), ErrorKind::system);
+    EXPECT_EQ(error.problem(), "the disk is full");
+    EXPECT_EQ(error.file_name(), (disk.folder() / "second.bin").string());
+    EXPECT_NE(std::string(error.what()).find("bytes more for this file"), std::string::npos) << error.what();
+    EXPECT_NE(error.remedy_text().find("run the same command again"), std::string::npos) << error.what();
   }
   std::filesystem::remove(disk.folder() / "filler");
   EXPECT_LE(finish(disk.folder()), 551U);
@@ -549,13 +521,9 @@ TEST(PlanResume, ADiskThatIsTooSmallIsFoundBeforeTheWork) {
   layout.segments.emplace_back(TensorSegment{0});
   plan.files.push_back(std::move(layout));
   Job job("options", {});
-  try {
-    write_plan(plan, folder.path(), resumable(job));
-    ADD_FAILURE();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::system);
-    EXPECT_EQ(error.problem(), "not enough free disk space");
-  }
+  const Error error = test::error_of([&] { write_plan(plan, folder.path(), resumable(job)); });
+  EXPECT_EQ(error.kind(), ErrorKind::system);
+  EXPECT_EQ(error.problem(), "not enough free disk space");
   EXPECT_EQ(list_folder(folder.path()), std::vector<std::string>{});
 }
 

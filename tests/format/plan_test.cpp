@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "format/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -103,13 +104,11 @@ TEST(Plan, AnErrorLeavesNoFileAndNamesTheTensor) {
     WriteOptions options;
     options.chunk_bytes = 640;
     options.threads = 3;
-    try {
+    const Error error = test::error_of([&] {
       write_plan({{literal_layout("good.txt", "whole"), layout}}, folder.path(), options);
-      ADD_FAILURE();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      EXPECT_EQ(error.tensor_name(), "model.norm.weight");
-    }
+    });
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_EQ(error.tensor_name(), "model.norm.weight");
     EXPECT_EQ(list_folder(folder.path()), std::vector<std::string>{"good.txt"});
   }
 }
@@ -121,26 +120,18 @@ TEST(Plan, AFailedCheckDiscardsTheFile) {
     EXPECT_EQ(finished->read_text(100), "not json");
     throw Error(ErrorKind::check_failed, "is no JSON").at(3);
   };
-  try {
-    write_plan({{layout}}, folder.path(), {});
-    ADD_FAILURE();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::check_failed);
-    EXPECT_EQ(error.file_name(), (folder / "a.json").string());
-    EXPECT_EQ(error.byte(), 3U);
-  }
+  const Error error = test::error_of([&] { write_plan({{layout}}, folder.path(), {}); });
+  EXPECT_EQ(error.kind(), ErrorKind::check_failed);
+  EXPECT_EQ(error.file_name(), (folder / "a.json").string());
+  EXPECT_EQ(error.byte(), 3U);
   EXPECT_TRUE(list_folder(folder.path()).empty());
 }
 
 TEST(Plan, ExistingFilesAreKeptUnlessToldOtherwise) {
   const TempFolder folder;
   test::write_bytes(folder / "x", "precious");
-  try {
-    write_plan({{literal_layout("x", "new")}}, folder.path(), {});
-    ADD_FAILURE();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::usage);
-  }
+  test::expect_error(ErrorKind::usage,
+                     [&] { write_plan({{literal_layout("x", "new")}}, folder.path(), {}); });
   EXPECT_EQ(read_bytes(folder / "x"), "precious");
   WriteOptions options;
   options.overwrite = true;
@@ -171,12 +162,9 @@ TEST(Plan, ALinkPlantedAsPartialFileIsNotFollowed) {
 TEST(Plan, AFolderThatCannotBeMadeIsAnError) {
   const TempFolder folder;
   test::write_bytes(folder / "file", "");
-  try {
-    write_plan({{literal_layout("x", "1")}}, folder / "file/sub", {});
-    ADD_FAILURE();
-  } catch (const Error& error) {
-    EXPECT_TRUE(error.kind() == ErrorKind::system || error.kind() == ErrorKind::usage);
-  }
+  const Error error =
+      test::error_of([&] { write_plan({{literal_layout("x", "1")}}, folder / "file/sub", {}); });
+  EXPECT_TRUE(error.kind() == ErrorKind::system || error.kind() == ErrorKind::usage);
 }
 
 class StoppingProgress final : public Progress {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "format/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -80,15 +81,12 @@ class SafetensorsRefuses : public testing::TestWithParam<Defect> {};
 
 TEST_P(SafetensorsRefuses, WithItsOwnWords) {
   const Defect& defect = GetParam();
-  try {
-    open_safetensors(memory_source(defect.file, "bad.safetensors"));
-    FAIL() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_EQ(error.file_name(), "bad.safetensors");
-    EXPECT_NE(error.problem().find(defect.problem), std::string::npos) << error.what();
-    EXPECT_EQ(error.tensor_name(), defect.tensor) << error.what();
-  }
+  const Error error =
+      test::error_of([&] { open_safetensors(memory_source(defect.file, "bad.safetensors")); });
+  EXPECT_EQ(error.kind(), ErrorKind::input);
+  EXPECT_EQ(error.file_name(), "bad.safetensors");
+  EXPECT_NE(error.problem().find(defect.problem), std::string::npos) << error.what();
+  EXPECT_EQ(error.tensor_name(), defect.tensor) << error.what();
 }
 
 std::string one(const std::string& entry, std::size_t bytes) {
@@ -189,13 +187,11 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Safetensors, EveryTruncationIsRefused) {
   const std::string whole = test::read_bytes(data / "every_dtype.safetensors");
   for (std::size_t size = 0; size < whole.size(); ++size) {
-    try {
-      open_safetensors(memory_source(std::string_view(whole).substr(0, size), "cut"));
-      FAIL() << "accepted " << size << " bytes";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      EXPECT_EQ(error.file_name(), "cut");
-    }
+    SCOPED_TRACE(testing::Message() << size << " bytes");
+    const Error error = test::error_of(
+        [&] { open_safetensors(memory_source(std::string_view(whole).substr(0, size), "cut")); });
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_EQ(error.file_name(), "cut");
   }
 }
 
@@ -207,13 +203,9 @@ TEST(SafetensorsLayout, RefusesWhatCannotBeStored) {
   EXPECT_THROW(safetensors_layout("x", {tensor("__metadata__")}, {}), Error);
   EXPECT_THROW(safetensors_layout("x", {tensor("\xFF")}, {}), Error);
   const Tensor quantized{"q", {32}, memory_rows(std::vector<std::byte>(34), DType::q8_0, 1, 32), {}, 0};
-  try {
-    safetensors_layout("x", {quantized}, {});
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::usage);
-    EXPECT_EQ(error.tensor_name(), "q");
-  }
+  const Error error = test::error_of([&] { safetensors_layout("x", {quantized}, {}); });
+  EXPECT_EQ(error.kind(), ErrorKind::usage);
+  EXPECT_EQ(error.tensor_name(), "q");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "format/error.h"
+#include "tests/support/errors.h"
 
 namespace galatea {
 namespace {
@@ -36,13 +37,10 @@ TEST(ShardIndex, TotalSizeMayBeAFloatOrMissing) {
 class HostileIndex : public testing::TestWithParam<const char*> {};
 
 TEST_P(HostileIndex, IsRefused) {
-  try {
-    read_shard_index(*memory_source(GetParam(), "index.json"));
-    FAIL() << "accepted " << GetParam();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_EQ(error.file_name(), "index.json");
-  }
+  SCOPED_TRACE(GetParam());
+  const Error error = test::error_of([&] { read_shard_index(*memory_source(GetParam(), "index.json")); });
+  EXPECT_EQ(error.kind(), ErrorKind::input);
+  EXPECT_EQ(error.file_name(), "index.json");
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -11,6 +11,7 @@
 #include "format/json.h"
 #include "format/python_json.h"
 #include "format/torch_layout.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 #include "tests/support/layouts.h"
 
@@ -199,14 +200,11 @@ TEST(TorchFile, RefusesOlderKindsByName) {
   for (const char* name : {"legacy.pt", "legacy_shared.pt", "legacy_dtypes.pt"}) {
     const SourcePtr source = open_file(test_data("torch/" + std::string(name)));
     EXPECT_TRUE(TorchFile::recognises(*source));
-    try {
-      TorchFile::open(source);
-      FAIL() << name;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      EXPECT_NE(error.problem().find("before torch 1.6"), std::string::npos) << error.what();
-      EXPECT_FALSE(error.remedy_text().empty());
-    }
+    SCOPED_TRACE(name);
+    const Error error = test::error_of([&] { TorchFile::open(source); });
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_NE(error.problem().find("before torch 1.6"), std::string::npos) << error.what();
+    EXPECT_FALSE(error.remedy_text().empty());
   }
 }
 
@@ -214,13 +212,11 @@ TEST(TorchFile, EveryTruncationIsRefused) {
   for (const char* name : {"scalar_and_empty.pt", "shared_storage.pt", "legacy.pt"}) {
     const std::string whole = read_bytes(test_data("torch/" + std::string(name)));
     for (std::size_t size = 0; size < whole.size(); ++size) {
-      try {
-        TorchFile::open(memory_source(std::string_view(whole).substr(0, size), "cut"));
-        FAIL() << "accepted " << size << " bytes of " << name;
-      } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::input);
-        EXPECT_EQ(error.file_name(), "cut");
-      }
+      SCOPED_TRACE(testing::Message() << size << " bytes of " << name);
+      const Error error = test::error_of(
+          [&] { TorchFile::open(memory_source(std::string_view(whole).substr(0, size), "cut")); });
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      EXPECT_EQ(error.file_name(), "cut");
     }
   }
 }

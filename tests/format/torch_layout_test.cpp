@@ -7,6 +7,7 @@
 
 #include "format/error.h"
 #include "format/torch_zip_writer.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 #include "tests/support/layouts.h"
 
@@ -281,13 +282,10 @@ TEST(TorchFile, RefusesOtherArchives) {
       {{{"x/version", "3\n"}, {"y/data.pkl", "a"}}, "two torch files"},
       {{{"x/version", "3\n"}, {"x/version", "3\n"}}, "same name"}};
   for (const auto& [records, problem] : cases) {
-    try {
-      with_records(records);
-      ADD_FAILURE() << "accepted: " << problem;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      EXPECT_NE(error.problem().find(problem), std::string::npos) << error.what();
-    }
+    SCOPED_TRACE(problem);
+    const Error error = test::error_of([&] { with_records(records); });
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_NE(error.problem().find(problem), std::string::npos) << error.what();
   }
 }
 

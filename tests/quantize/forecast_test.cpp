@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "format/error.h"
+#include "tests/support/errors.h"
 
 namespace galatea {
 namespace {
@@ -71,15 +72,13 @@ TEST(Forecast, more_work_takes_longer) {
 
 TEST(Forecast, values_that_are_not_finite_are_found_with_their_place) {
   EXPECT_NO_THROW(require_finite_sources(plan_of(2000), silent_progress()));
-  try {
+  const Error error = test::error_of([&] {
     require_finite_sources(plan_of(2000, std::numeric_limits<float>::infinity()), silent_progress());
-    ADD_FAILURE() << "accepted";
-  } catch (const Error& error) {
-    const std::string text = error.what();
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_NE(text.find("row 1999, column 1023"), std::string::npos) << text;
-    EXPECT_NE(text.find("blk.0.ffn_up.weight"), std::string::npos) << text;
-  }
+  });
+  const std::string text = error.what();
+  EXPECT_EQ(error.kind(), ErrorKind::input);
+  EXPECT_NE(text.find("row 1999, column 1023"), std::string::npos) << text;
+  EXPECT_NE(text.find("blk.0.ffn_up.weight"), std::string::npos) << text;
 }
 
 TEST(Forecast, values_that_are_not_finite_are_found_in_every_type_by_its_bits) {

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "format/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 
 namespace galatea {
@@ -36,13 +37,7 @@ ImportanceFile read(const std::string& bytes) {
 }
 
 void expect_refused(const std::string& bytes, const std::string& because) {
-  try {
-    read(bytes);
-    ADD_FAILURE() << "accepted, expected: " << because;
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_NE(std::string(error.what()).find(because), std::string::npos) << error.what();
-  }
+  test::expect_refused([&] { read(bytes); }, because);
 }
 
 TEST(ImportanceFile, both_forms_hold_the_same) {

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "format/error.h"
+#include "tests/support/errors.h"
 
 namespace galatea {
 namespace {
@@ -77,17 +78,13 @@ TEST(QuantizeModel, rows_that_are_no_whole_blocks_fall_back_where_that_is_allowe
             DType::q8_0);
 
   options.fallback = false;
-  try {
-    plan_quantization(small_model(), "m.gguf", options);
-    ADD_FAILURE() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::usage);
-    const std::string text = error.what();
-    EXPECT_NE(text.find("Q4_0 -> F16: 1 tensor of 33 columns (blk.0.ffn_down.weight)"), std::string::npos)
-        << text;
-    EXPECT_NE(text.find("Q6_K -> Q8_0: 1 tensor of 64 columns (output.weight)"), std::string::npos) << text;
-    EXPECT_NE(text.find("--fallback"), std::string::npos) << text;
-  }
+  const Error error = test::error_of([&] { plan_quantization(small_model(), "m.gguf", options); });
+  EXPECT_EQ(error.kind(), ErrorKind::usage);
+  const std::string text = error.what();
+  EXPECT_NE(text.find("Q4_0 -> F16: 1 tensor of 33 columns (blk.0.ffn_down.weight)"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("Q6_K -> Q8_0: 1 tensor of 64 columns (output.weight)"), std::string::npos) << text;
+  EXPECT_NE(text.find("--fallback"), std::string::npos) << text;
 }
 
 TEST(QuantizeModel, what_is_asked_for_comes_before_the_rules) {
@@ -172,13 +169,9 @@ TEST(QuantizeModel, a_damaged_weight_is_named) {
   model.tensors.push_back({"blk.0.attn_k.weight", {64, 64}, memory_rows(values, 64, 64), {}, 0});
   QuantizeOptions options = options_for("Q4_0");
   const QuantizationPlan plan = plan_quantization(std::move(model), "m.gguf", options);
-  try {
-    bytes_of(plan.files.front(), 2, 4096);
-    ADD_FAILURE() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.tensor_name(), "blk.0.attn_k.weight");
-    EXPECT_NE(std::string(error.what()).find("row 10, column 3"), std::string::npos) << error.what();
-  }
+  const Error error = test::error_of([&] { bytes_of(plan.files.front(), 2, 4096); });
+  EXPECT_EQ(error.tensor_name(), "blk.0.attn_k.weight");
+  EXPECT_NE(std::string(error.what()).find("row 10, column 3"), std::string::npos) << error.what();
 }
 
 }  // namespace

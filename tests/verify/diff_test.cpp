@@ -14,6 +14,7 @@
 #include "format/isa.h"
 #include "format/json.h"
 #include "format/safetensors.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 #include "tests/support/layouts.h"
 #include "verify/diff_report.h"
@@ -253,12 +254,7 @@ TEST(Diff, StopsWhenAsked) {
   Stopped stopped;
   DiffOptions options;
   options.progress = &stopped;
-  try {
-    (void)diff_of({1}, {1}, options);
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::system);
-  }
+  test::expect_error(ErrorKind::system, [&] { (void)diff_of({1}, {1}, options); });
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "format/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/files.h"
 #include "verify/digest_lanes.h"
 
@@ -178,24 +179,17 @@ TEST(Digest, TheLimitIsTheDiskOnlyWhenTheBytesCameFromIt) {
 TEST(Digest, MissingFileIsNamed) {
   const test::TempFolder folder;
   const std::vector<DigestRequest> requests = {{folder / "absent", {HashKind::md5}}};
-  try {
-    digest_files(requests);
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_NE(error.file_name().find("absent"), std::string::npos);
-  }
+  const Error error = test::error_of([&] { digest_files(requests); });
+  EXPECT_EQ(error.kind(), ErrorKind::input);
+  EXPECT_NE(error.file_name().find("absent"), std::string::npos);
 }
 
 TEST(Digest, StopsWhenAsked) {
   CountingProgress progress;
   progress.stop_ = true;
-  try {
+  test::expect_error(ErrorKind::system, [&] {
     digest_source(*memory_source(std::string_view("abc"), "memory"), all_kinds, progress);
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::system);
-  }
+  });
 }
 
 TEST(Digest, AlgorithmsByLengthAndName) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "format/error.h"
+#include "tests/support/errors.h"
 
 namespace galatea {
 namespace {
@@ -23,15 +24,11 @@ ManifestEntry only_entry(const std::string& text) {
 
 /// The message of the Error that `text` must give.
 std::string error_of(const std::string& text) {
-  try {
-    parse(text);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_EQ(error.file_name(), "list");
-    return error.what();
-  }
-  ADD_FAILURE() << "no error for " << printable(text);
-  return {};
+  SCOPED_TRACE(printable(text));
+  const Error error = test::error_of([&] { parse(text); });
+  EXPECT_EQ(error.kind(), ErrorKind::input);
+  EXPECT_EQ(error.file_name(), "list");
+  return error.what();
 }
 
 TEST(Manifest, EveryFormOfLine) {

@@ -8,6 +8,7 @@
 
 #include "format/error.h"
 #include "format/source.h"
+#include "tests/support/errors.h"
 
 namespace galatea {
 namespace {
@@ -164,24 +165,16 @@ TEST(Releases, BrokenDescriptionsAreErrors) {
       R"({"name": "x", "files": [{"name": "a"}], "scores": {"wikitext2": "5"}})",
       R"({"name": "x", "files": [{"name": "a"}], "base": 7})"};
   for (const char* text : broken) {
-    try {
-      parse_release(text, "mini.json");
-      ADD_FAILURE() << "no error for " << text;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input) << text;
-      EXPECT_EQ(error.file_name(), "mini.json") << text;
-    }
+    SCOPED_TRACE(text);
+    const Error error = test::error_of([&] { parse_release(text, "mini.json"); });
+    EXPECT_EQ(error.kind(), ErrorKind::input) << text;
+    EXPECT_EQ(error.file_name(), "mini.json") << text;
   }
 }
 
 TEST(Releases, UnknownNameListsTheKnownOnes) {
-  try {
-    resolve_release("pygmalion-70b");
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::usage);
-    EXPECT_NE(std::string(error.what()).find("oasst-sft-6-llama-30b"), std::string::npos);
-  }
+  test::expect_error(
+      ErrorKind::usage, [&] { resolve_release("pygmalion-70b"); }, "oasst-sft-6-llama-30b");
 }
 
 }  // namespace
