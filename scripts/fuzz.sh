@@ -8,7 +8,8 @@
 # their end (build/fuzz/executions), goes to stdout; the exit code is 1 when something was found. Such an input, made
 # small, becomes a numbered file of tests/attacks.
 # RUNS=N: so many executions at most; the time is then only a limit. VALUE_PROFILE=0: without libFuzzer's value profile,
-# twice as many executions.
+# twice as many executions. Reports show one frame of where memory was taken, a fifth faster; fuzz_replay --file in the
+# preset asan shows all of them.
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 seconds=${1:-1200}
@@ -38,7 +39,7 @@ run_target() {
   touch "$work/executions/$target"
   seeds_of "$target"
   mkdir -p "$work/corpus/$target"
-  GALATEA_FUZZ_TARGET=$target OMP_NUM_THREADS=1 ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+  GALATEA_FUZZ_TARGET=$target OMP_NUM_THREADS=1 ASAN_OPTIONS=detect_leaks=1:malloc_context_size=1 UBSAN_OPTIONS=print_stacktrace=1 \
     "$fuzz" -max_total_time="$seconds" ${RUNS:+-runs="$RUNS"} -timeout=10 -rss_limit_mb=2048 -max_len=262144 \
     -use_value_profile="${VALUE_PROFILE:-1}" -print_final_stats=1 -artifact_prefix="$work/findings/$target-" \
     "$work/corpus/$target" "$work/seeds/$target" >"$log" 2>&1 || code=$?
