@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-
 #include "converter/decode.h"
 #include "converter/hf_output.h"
 #include "converter/xor_codec.h"
