@@ -76,10 +76,10 @@ TEST(Rows, RotaryOrderIsThatOfTheConverterAndItsInverse) {
 TEST(Rows, StoredRowsMustLieWithinTheirSource) {
   const SourcePtr source = memory_source(std::string_view("0123456789abcdef"), "short.bin");
   EXPECT_NO_THROW(stored_rows(source, 0, DType::f32, 2, 2));
-  for (const auto& [offset, rows] :
+  for (const auto& extent :
        {std::pair<std::uint64_t, std::uint64_t>{4, 2}, {17, 1}, {0, 3}, {0, ~std::uint64_t{0} / 4}}) {
-    SCOPED_TRACE(testing::Message() << offset << " " << rows);
-    test::expect_refused([&] { stored_rows(source, offset, DType::f32, rows, 2); });
+    SCOPED_TRACE(testing::Message() << extent.first << " " << extent.second);
+    test::expect_refused([&] { stored_rows(source, extent.first, DType::f32, extent.second, 2); });
   }
 }
 

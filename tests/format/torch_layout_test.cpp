@@ -281,11 +281,11 @@ TEST(TorchFile, RefusesOtherArchives) {
       {{{"x/version", "3\n"}, {"y/data/0", "a"}}, "outside of its folder"},
       {{{"x/version", "3\n"}, {"y/data.pkl", "a"}}, "two torch files"},
       {{{"x/version", "3\n"}, {"x/version", "3\n"}}, "same name"}};
-  for (const auto& [records, problem] : cases) {
-    SCOPED_TRACE(problem);
-    const Error error = test::error_of([&] { with_records(records); });
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one.second);
+    const Error error = test::error_of([&] { with_records(one.first); });
     EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_NE(error.problem().find(problem), std::string::npos) << error.what();
+    EXPECT_NE(error.problem().find(one.second), std::string::npos) << error.what();
   }
 }
 
