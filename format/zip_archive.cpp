@@ -63,6 +63,8 @@ class EndReader {
     std::array<std::byte, locator_bytes> locator{};
     if (end >= locator_bytes) source_.read(end - locator_bytes, locator);
     if (const LittleEndian place(locator); place.u32(0) == locator_magic) {
+      if (place.u32(4) != 0 || place.u32(16) > 1)
+        throw damaged(source_, "the zip archive is a part of several disks", end - locator_bytes);
       directory_end = place.u64(8);
       out = zip64(directory_end, end - locator_bytes, field);
     } else if (out.offset == in_zip64 || out.size == in_zip64 || out.records == 0xFFFF) {
@@ -82,7 +84,10 @@ class EndReader {
     std::array<std::byte, end64_bytes> bytes{};
     source_.read(offset, bytes);
     const LittleEndian field(bytes);
-    if (field.u32(0) != end64_magic) throw damaged(source_, "the zip64 end record is damaged", offset);
+    if (field.u32(0) != end64_magic || field.u64(4) != end64_bytes - 12)
+      throw damaged(source_, "the zip64 end record is damaged", offset);
+    if (field.u32(16) != 0 || field.u32(20) != 0)
+      throw damaged(source_, "the zip archive is a part of several disks", offset);
     const Directory out{field.u64(48), field.u64(40), field.u64(32)};
     const bool agree = (small.u32(16) == in_zip64 || small.u32(16) == out.offset) &&
                        (small.u32(12) == in_zip64 || small.u32(12) == out.size) &&
@@ -229,7 +234,14 @@ class DirectoryReader {
     local.size = field.u32(22);
     const bool described = (field.u16(6) & flag_descriptor) != 0;
     bool agree = local.name == facts.name && field.u16(6) == facts.flags && field.u16(8) == facts.method;
-    if (!described) {
+    if (described) {
+      // The numbers follow the data; what stands here says nothing, or the same.
+      const auto empty_or = [](std::uint64_t here, std::uint64_t there) {
+        return here == 0 || here == in_zip64 || here == there;
+      };
+      agree = agree && (local.crc == 0 || local.crc == facts.crc) && empty_or(local.stored, facts.stored) &&
+              empty_or(local.size, facts.size);
+    } else {
       const bool readable =
           apply_zip64(std::span(tail).subspan(static_cast<std::size_t>(name_length)), local);
       agree = agree && readable && local.crc == facts.crc && local.size == facts.size &&
