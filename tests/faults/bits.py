@@ -96,6 +96,9 @@ def zip_bytes(path):
         note(local + 10, 4)
         if flags & 8:
             note(local + 30 + local_name, local_extra)
+            if size.bit_count() == 1:  # one bit makes the nothing before the data what the descriptor says after them
+                note(local + 18 + (size.bit_length() - 1) // 8, 1)
+                note(local + 22 + (size.bit_length() - 1) // 8, 1)
         data = local + 30 + local_name + local_extra
         tables.difference_update(range(data, data + size))
         at += 46 + name + extra + comment
